@@ -1,0 +1,35 @@
+# make reproduce   the whole chain: PROFILE=smoke|small|paper SOURCE=… DATA=folder-or-zip SEEDS="0 1 2"
+# make test        what CI runs
+# make lab         JupyterLab on the notebooks
+# make figures     the reference runs' figures, tables and numbers in figures/ and results/
+PYTHON ?= python3
+PROFILE ?= small
+SOURCE ?=
+DATA ?=
+SEEDS ?=
+BIN := .venv/bin
+
+.PHONY: reproduce test lab figures lock
+.DEFAULT_GOAL := reproduce
+
+.venv/installed: requirements.lock setup.py settings.ini
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv; }
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+reproduce: .venv/installed
+ifeq ($(DATA)$(SOURCE),)
+	@echo "make reproduce needs DATA=<folder or zip of faces> until rendered faces exist; SOURCE=drawn runs on drawn stand-ins" >&2; exit 2
+endif
+	$(BIN)/snakemake --cores all --quiet all --rerun-incomplete --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") $(if $(SEEDS),'seeds="$(SEEDS)"')
+
+lab: .venv/installed
+	$(BIN)/jupyter lab --notebook-dir . nbs/index.ipynb
+
+test: .venv/installed
+	$(BIN)/python -m pytest tests
+
+lock:
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev setup.py -o requirements.lock

@@ -1,0 +1,1 @@
+def detect(image): raise ValueError("stub")

@@ -1,0 +1,140 @@
+"MU and M-FER on disk: shares, splits, rejects, bytes."
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from maskfer_nb import datasets, faces, masks, sources
+
+FOUR = ["angry", "happy", "normal", "surprised"]
+SEVEN = FOUR + ["fearful", "disgusted", "sad"]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return faces.drawn(tmp_path_factory.mktemp("faces"), n=280, seed=1)
+
+
+def make(table, folder, classes=FOUR, mu=(40, 20), mfer=(80, 24), seed=0):
+    "The chain of notebook 04."
+    table = datasets.split(table, seed)
+    mu, mfer, needed = datasets.quotas(classes, sorted(table.label.unique()), dict(train=mu[0], test=mu[1]), dict(train=mfer[0], test=mfer[1]))
+    pool, rejects = datasets.usable(table, needed, seed)
+    chosen = datasets.choose_mfer(pool, classes, mfer)
+    pairs = datasets.choose_mu(pool, chosen.index, mu)
+    datasets.write(pairs, chosen, rejects, folder, size=48)
+    return folder
+
+
+def metadata(folder):
+    return pd.concat(pd.read_csv(path).assign(dataset=path.parts[-3], split=path.parts[-2], folder=path.parent) for path in sorted(folder.glob("*/*/metadata.csv")))
+
+
+@pytest.fixture(scope="module")
+def made(drawn, tmp_path_factory):
+    return make(drawn, tmp_path_factory.mktemp("made") / "data")
+
+
+def test_classes_and_textures_have_equal_shares(made):
+    mfer = metadata(made).query("dataset == 'mfer' and split != 'unmasked'")
+    assert set(mfer.groupby("split").label.value_counts().loc["test"]) == {6}
+    assert set(mfer.groupby("split").label.value_counts().loc["train"]) == {18} and set(mfer.groupby("split").label.value_counts().loc["val"]) == {2}
+    shares = mfer.groupby(["split", "label"]).texture.value_counts().unstack(fill_value=0)
+    assert list(shares.columns) == ["black", "grey", "white"] and (np.ptp(shares.to_numpy(), axis=1) <= 1).all()
+    mu = metadata(made).query("dataset == 'mu'")
+    assert (mu.groupby("split").label.value_counts().unstack().agg(np.ptp, axis=1) <= 1).all()
+    assert mu[mu.split == "train"].expression.nunique() == 7
+    assert set(mu[mu.label == "masked"].texture) == set(masks.TEXTURES) and set(mu[mu.label == "unmasked"].texture) == {"unmasked"}
+
+
+def test_subjects_and_pictures_never_cross_splits(made):
+    table = metadata(made).replace({"split": {"unmasked": "test"}})
+    assert table.groupby("subject").split.nunique().max() == 1
+    pixels = pd.Series([Image.open(folder / name).tobytes() for folder, name in zip(table.folder, table.file_name)])
+    assert pd.Series(table.split.to_numpy()).groupby(pixels).nunique().max() == 1
+
+
+def test_pixel_identical_pictures_are_refused(drawn, tmp_path):
+    "One face copied over the others of its class, as other subjects: it may stand once and nowhere else."
+    table = drawn.copy()
+    happy = table.index[table.label == "happy"]
+    image = (tmp_path / "same.png")
+    image.write_bytes(open(table.path[happy[0]], "rb").read())
+    table.loc[happy[1:20], "path"] = str(image)
+    table.loc[happy[1:20], "subject"] = [f"other{i}" for i in range(19)]
+    for i in happy[1:20]: table.at[i, "landmarks"] = table.landmarks[happy[0]]
+    table = datasets.split(table, 0)
+    pool, rejects = datasets.usable(table, {(split, "happy"): 100 for split in ("train", "val", "test")}, 0)
+    assert rejects.reason.str.startswith("pixel-identical to").sum() == 19
+    assert len(pool) + len(rejects) == (table.label == "happy").sum()
+
+
+def test_the_same_faces_and_seed_give_the_same_bytes(drawn, made, tmp_path):
+    assert datasets.digest(make(drawn, tmp_path / "again")) == datasets.digest(made)
+    assert datasets.digest(make(drawn, tmp_path / "other", seed=1)) != datasets.digest(made)
+
+
+def test_metadata_holds_what_the_mask_covers(made):
+    row = metadata(made).query("dataset == 'mfer' and split == 'test'").iloc[0]
+    masked = np.asarray(Image.open(row.folder / row.file_name)).astype(int)
+    bare = np.asarray(Image.open(made / "mfer/unmasked" / row.file_name.replace(row.texture, "unmasked"))).astype(int)
+    polygon, points = np.array(json.loads(row.polygon)), np.array(json.loads(row.landmarks))
+    assert points.shape == (68, 2) and masked.shape == (48, 48, 3)
+    changed = np.argwhere(np.abs(masked - bare).max(-1) > 8)[:, ::-1]
+    assert len(changed) > 200
+    assert (changed.min(0) >= polygon.min(0) - 1.5).all() and (changed.max(0) <= polygon.max(0) + 1.5).all()
+
+
+def test_seven_classes(drawn, tmp_path):
+    mfer = metadata(make(drawn, tmp_path / "data", classes=SEVEN, mfer=(140, 42))).query("dataset == 'mfer' and split == 'test'")
+    assert mfer.label.value_counts().to_dict() == dict.fromkeys(SEVEN, 6)
+
+
+def test_a_scarce_class_makes_all_classes_smaller_and_a_missing_one_is_an_error(drawn, tmp_path):
+    angry = drawn.index[drawn.label == "angry"]
+    table = metadata(make(drawn.drop(angry[8:]), tmp_path / "scarce")).query("dataset == 'mfer'")
+    assert table.groupby("split").label.value_counts().unstack().agg(np.ptp, axis=1).max() == 0
+    with pytest.raises(ValueError, match="no usable face of class 'angry'"): make(drawn.drop(angry), tmp_path / "missing")
+
+
+def test_a_face_that_cannot_be_used_is_listed_with_its_reason(drawn, tmp_path):
+    table = drawn.copy()
+    broken, profile = table.index[0], table.index[1]
+    (tmp_path / "broken.png").write_bytes(open(table.path[broken], "rb").read()[:200])
+    table.loc[broken, "path"] = str(tmp_path / "broken.png")
+    table.at[profile, "landmarks"] = np.where(np.arange(68)[:, None] < 8, table.landmarks[profile][30], table.landmarks[profile])
+    rejects = pd.read_csv(make(table, tmp_path / "data", mu=(200, 60), mfer=(144, 40)) / "rejects.csv").set_index("face_id")
+    assert rejects.loc[table.face_id[broken]].stage == "sources" and "broken.png" in rejects.loc[table.face_id[broken]].reason
+    assert rejects.loc[table.face_id[profile]].stage == "masks"
+
+
+def test_leave_out(drawn, tmp_path):
+    listed = tmp_path / "unclear.txt"
+    listed.write_text("\n".join(drawn.face_id[:5]))
+    kept, rejects = datasets.drop_listed(drawn, listed)
+    assert len(kept) == len(drawn) - 5 and list(rejects.face_id) == list(drawn.face_id[:5]) and set(rejects.reason) == {"listed in unclear.txt"}
+    listed.write_text("nobody")
+    with pytest.raises(ValueError, match="unclear.txt: not a face of this source: nobody"): datasets.drop_listed(drawn, listed)
+
+
+def test_a_picture_that_is_not_square_is_cropped_to_its_middle(drawn, tmp_path):
+    image = sources.read_image(drawn.path[0])
+    wide = np.pad(image, ((0, 0), (30, 30), (0, 0)))
+    crop, corner = datasets.square(wide)
+    assert (crop == image).all() and corner.tolist() == [30, 0]
+
+
+@pytest.mark.parametrize("texture", list(masks.TEXTURES))
+def test_a_mask_leaves_everything_else_as_it_was(drawn, texture):
+    for row in drawn.iloc[:14].itertuples():
+        image = sources.read_image(row.path)
+        masked = masks.paste(image, row.landmarks, texture)
+        assert (masked.image[masked.alpha == 0] == image[masked.alpha == 0]).all()
+        covered = masked.image[masked.alpha > 0.99].mean()
+        assert abs(covered / np.mean(masks.TEXTURES[texture]) - 0.85) < 0.12
+        eyes = np.round(row.landmarks[36:48]).astype(int)
+        assert masked.alpha[eyes[:, 1], eyes[:, 0]].max() == 0
+        nose_tip, chin = np.round(row.landmarks[33]).astype(int), np.round(row.landmarks[8] - [0, 3]).astype(int)
+        assert masked.alpha[nose_tip[1], nose_tip[0]] == 1 and masked.alpha[chin[1], chin[0]] > 0.5

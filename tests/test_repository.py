@@ -1,0 +1,82 @@
+"The repository's promises: notebooks and library agree, one list of requirements, a library without the developers' tools."
+import configparser
+import filecmp
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+CHAIN = ["04_datasets", "07_mcn", "08_fecn", "10_evaluation"]
+
+
+@pytest.fixture(scope="module")
+def settings():
+    config = configparser.ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini")
+    return config["DEFAULT"]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    "Notebooks and library in a folder where nbdev may write."
+    for name in ("nbs", "maskfer_nb"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    for name in ("settings.ini", "pyproject.toml"): shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def different(folder, name):
+    comparison = filecmp.dircmp(ROOT / name, folder / name, ignore=["__pycache__", ".ipynb_checkpoints"])
+    _, mismatch, errors = filecmp.cmpfiles(ROOT / name, folder / name, comparison.common_files, shallow=False)
+    return mismatch + errors + comparison.left_only + comparison.right_only
+
+
+@pytest.mark.parametrize("command, folder", [("nbdev_clean", "nbs"), ("nbdev_export", "maskfer_nb")])
+def test_notebooks_and_library_agree(copy, command, folder):
+    subprocess.run([Path(sys.executable).with_name(command)], cwd=copy, check=True)
+    assert not different(copy, folder), f"run {command} and commit what changes"
+
+
+def test_readme_is_made_from_the_index(tmp_path):
+    subprocess.run(["make", "--silent", "readme", f"README={tmp_path / 'README.md'}", f"BIN={Path(sys.executable).parent}"], cwd=ROOT, check=True)
+    assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text(), "run make readme"
+
+
+@pytest.mark.parametrize("name", CHAIN)
+def test_chain_notebooks_have_one_parameters_cell(name):
+    cells = json.loads((ROOT / f"nbs/{name}.ipynb").read_text())["cells"]
+    assert sum("parameters" in cell["metadata"].get("tags", []) for cell in cells) == 1
+
+
+def test_environment_yml_starts_from_settings_ini(settings):
+    python, pip, from_pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert python == f"python>={settings['min_python']}" and pip == "pip"
+    assert from_pip == {"pip": ["-e .[dev]"]}
+
+
+def test_lock_is_in_step_with_settings_ini(settings):
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = {}
+    for line in lines:
+        if line and line[0].isalpha(): locked.setdefault(canonicalize_name(Requirement(line).name), []).append(next(iter(Requirement(line).specifier)).version)
+    for text in settings["requirements"].split("\n") + settings["dev_requirements"].split("\n"):
+        requirement = Requirement(text)
+        versions = locked.get(canonicalize_name(requirement.name), [])
+        assert versions and all(requirement.specifier.contains(version) for version in versions), f"{text}: run make lock"
+    assert not re.search(r"https?://|index-url", "\n".join(lines))
+
+
+def test_library_imports_without_the_developers_tools(settings):
+    tools = {"nbdev", "execnb", "fastcore", "ghapi", "jupyterlab", "ipykernel", "nbconvert", "papermill", "snakemake", "pytest", "ipywidgets", "face_recognition_models"}
+    assert {canonicalize_name(tool) for tool in tools} <= {canonicalize_name(Requirement(text).name) for text in settings["dev_requirements"].split("\n")}
+    modules = [f"maskfer_nb.{path.stem}" for path in (ROOT / "maskfer_nb").glob("*.py") if not path.stem.startswith("_")]
+    program = f"import sys; sys.modules.update(dict.fromkeys({sorted(tools)}))\nimport importlib\nfor name in {modules}: importlib.import_module(name)"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
