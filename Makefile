@@ -33,3 +33,7 @@ test: .venv/installed
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev setup.py -o requirements.lock
+
+README ?= README.md
+readme:
+	$(BIN)/jupyter nbconvert --log-level=ERROR --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' > $(README)

@@ -1,9 +1,10 @@
 # The chain of the paper: which notebook makes what. Run by `make reproduce`.
 # A step runs again when its parameters, its inputs or the code it rests on have changed, and not otherwise.
+import json
 import re
 import sys
 
-from maskfer_nb import chain
+from maskfer_nb.chain import code_hash, file_hash
 
 profile = config.setdefault("profile", "small")
 configfile: f"profiles/{profile}.yaml"
@@ -14,55 +15,59 @@ if data and not source:
     try: source = detect(data)
     except ValueError as error: sys.exit(f"✗ {error}")
 seeds = [int(seed) for seed in re.findall(r"\d+", str(config["seeds"]))]
-run = f"runs/{profile}-{source}"
+RUN = f"runs/{profile}-{source}"
 
 
 def code(notebook, *modules):
     "Stands for the code a step rests on: its notebook's cells and the exported modules, by content, so that a new time stamp alone runs nothing again."
-    return [chain.code_hash(f"nbs/{notebook}.ipynb"), *(chain.file_hash(f"maskfer_nb/{module}.py") for module in modules)]
+    return [code_hash(f"nbs/{notebook}.ipynb"), *(file_hash(f"maskfer_nb/{module}.py") for module in modules)]
+
+
+def parameters(**own):
+    "A notebook's parameters as JSON; `{seed}` is the wildcard's."
+    return lambda wildcards: json.dumps({"run": RUN, **own, **({"seed": int(wildcards.seed)} if "seed" in wildcards.keys() else {})})
+
+
+def step(notebook, inputs=""):
+    "The command that runs a step's notebook: its error is one line, and stops the chain."
+    return f"{sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {RUN} --parameters {{params.notebook:q}} --inputs {inputs}"
 
 
 rule all:
-    input: f"{run}/report.html"
-
-
-def step(notebook, log, params, inputs=()):
-    "Run a step's notebook with its parameters; an error is one line, and stops the chain."
-    try: chain.execute(f"nbs/{notebook}.ipynb", log, run, {"run": run, **params}, inputs)
-    except (ValueError, RuntimeError) as error: sys.exit(f"✗ {error}")
+    input: f"{RUN}/report.html"
 
 
 rule datasets:
     input: [data] if data else []
-    output: f"{run}/data/table1.csv", f"{run}/data/rejects.csv", f"{run}/figures/figure5.png"
-    log: f"{run}/04_datasets.ipynb"
+    output: f"{RUN}/data/table1.csv", f"{RUN}/data/rejects.csv", f"{RUN}/figures/figure5.png"
+    log: f"{RUN}/04_datasets.ipynb"
     threads: workflow.cores
     params:
-        notebook=dict(source=source, data=data, **config["datasets"]),
+        notebook=parameters(source=source, data=data, **config["datasets"]),
         code=code("04_datasets", "faces", "sources", "landmarks", "masks"),
-    run: step("04_datasets", log[0], params.notebook, input)
+    shell: step("04_datasets", "{input:q}")
 
 
 rule mcn:
     input: rules.datasets.output[0]
-    output: f"{run}/seed{{seed}}/mcn/model.safetensors", f"{run}/seed{{seed}}/mcn/predictions.parquet", f"{run}/seed{{seed}}/mcn/attention.npz"
-    log: f"{run}/seed{{seed}}/07_mcn.ipynb"
+    output: f"{RUN}/seed{{seed}}/mcn/model.safetensors", f"{RUN}/seed{{seed}}/mcn/predictions.parquet", f"{RUN}/seed{{seed}}/mcn/attention.npz"
+    log: f"{RUN}/seed{{seed}}/07_mcn.ipynb"
     threads: workflow.cores
     params:
-        notebook=config["mcn"],
+        notebook=parameters(**config["mcn"]),
         code=code("07_mcn", "networks", "training"),
-    run: step("07_mcn", log[0], dict(seed=int(wildcards.seed), **params.notebook), [f"{run}/data"])
+    shell: step("07_mcn", f"{RUN}/data")
 
 
 rule fecn:
     input: rules.datasets.output[0], rules.mcn.output[0]
-    output: expand(f"{run}/seed{{{{seed}}}}/{{network}}/predictions.parquet", network=["vgg11", "abn", "fecn"])
-    log: f"{run}/seed{{seed}}/08_fecn.ipynb"
+    output: expand(f"{RUN}/seed{{{{seed}}}}/{{network}}/predictions.parquet", network=["vgg11", "abn", "fecn"])
+    log: f"{RUN}/seed{{seed}}/08_fecn.ipynb"
     threads: workflow.cores
     params:
-        notebook=config["fecn"],
+        notebook=parameters(**config["fecn"]),
         code=code("08_fecn", "networks", "training", "mcn"),
-    run: step("08_fecn", log[0], dict(seed=int(wildcards.seed), **params.notebook), [f"{run}/data", input[1]])
+    shell: step("08_fecn", f"{RUN}/data {{input[1]:q}}")
 
 
 rule evaluation:
@@ -70,13 +75,13 @@ rule evaluation:
         rules.datasets.output,
         expand(rules.mcn.output, seed=seeds),
         expand(rules.fecn.output, seed=seeds),
-    output: f"{run}/report.html", expand(f"{run}/tables/table{{n}}.csv", n=[1, 2, 3]), expand(f"{run}/figures/figure{{n}}.png", n=[6, 7])
-    log: f"{run}/10_evaluation.ipynb"
+    output: f"{RUN}/report.html", expand(f"{RUN}/tables/table{{n}}.csv", n=[1, 2, 3]), expand(f"{RUN}/figures/figure{{n}}.png", n=[6, 7])
+    log: f"{RUN}/10_evaluation.ipynb"
     params:
-        notebook=dict(seeds=seeds),
+        notebook=parameters(only_seeds=seeds),
         code=code("10_evaluation"),
-    run: step("10_evaluation", log[0], params.notebook, input)
+    shell: step("10_evaluation", "{input:q}")
 
 
 onsuccess:
-    print(f"Tables: {run}/tables   Figures: {run}/figures   Report: {run}/report.html   Executed notebooks: {run}")
+    print(f"Tables: {RUN}/tables   Figures: {RUN}/figures   Report: {RUN}/report.html   Executed notebooks: {RUN}")

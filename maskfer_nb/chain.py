@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'MAKES', 'root', 'device_name', 'check_parameters', 'file_hash', 'code_hash', 'provenance', 'write_json',
-           'execute', 'before']
+           'execute', 'before', 'main']
 
-# %% ../nbs/00_chain.ipynb #283a355c
+# %% ../nbs/00_chain.ipynb #f9f62c2f
+import argparse
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-# %% ../nbs/00_chain.ipynb #a5ba9566
+# %% ../nbs/00_chain.ipynb #e57950ec
 def root() -> Path:
     "The repository's root, from any folder inside it; the current folder elsewhere."
     here = Path.cwd()
@@ -29,7 +30,7 @@ def device_name() -> str:
     import torch
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
 
-# %% ../nbs/00_chain.ipynb #e340b7eb
+# %% ../nbs/00_chain.ipynb #99a27651
 def check_parameters(
     notebook: str | Path,
     parameters: dict,
@@ -40,7 +41,7 @@ def check_parameters(
     for name in parameters:
         if name not in known: raise ValueError(f"{notebook}: no parameter '{name}'; it has {', '.join(known)}")
 
-# %% ../nbs/00_chain.ipynb #6a8f6e39
+# %% ../nbs/00_chain.ipynb #ef89412e
 PACKAGES = ["torch", "torchvision", "lightning", "kornia", "numpy", "pandas", "opencv-python-headless", "dlib-bin", "scikit-learn", "grad-cam", "papermill"]
 
 
@@ -76,7 +77,7 @@ def write_json(path: Path, content):
     partial.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(partial, path)
 
-# %% ../nbs/00_chain.ipynb #2a13f169
+# %% ../nbs/00_chain.ipynb #7b168175
 def execute(
     notebook: str | Path,
     output: str | Path,  # the executed notebook; its provenance goes beside it
@@ -101,7 +102,7 @@ def execute(
     write_json(run / "provenance.json", {path.relative_to(run).with_suffix("").as_posix(): json.loads(path.read_text()) for path in sorted(stages, key=lambda p: p.stem)})
     print(f"✓ {output.with_suffix('')}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
-# %% ../nbs/00_chain.ipynb #7cb71cee
+# %% ../nbs/00_chain.ipynb #290f3cff
 MAKES = {"04_datasets": "data/table1.csv", "07_mcn": "seed0/mcn/predictions.parquet", "08_fecn": "seed0/fecn/predictions.parquet"}
 
 
@@ -113,3 +114,15 @@ def before(
     for name, result in MAKES.items():
         if name >= notebook: break
         if not (run / result).exists(): execute(root() / f"nbs/{name}.ipynb", (run / result).parent.parent / f"{name}.ipynb", run, {"run": str(run)})
+
+# %% ../nbs/00_chain.ipynb #3c5ccbb5
+def main():
+    "`NOTEBOOK OUTPUT RUN --parameters JSON --inputs PATH …`, what the Snakefile calls."
+    parser = argparse.ArgumentParser(description="Run a chain notebook by papermill, checked and with provenance.")
+    parser.add_argument("notebook")
+    parser.add_argument("output", help="where the executed notebook goes")
+    parser.add_argument("run", help="the run folder")
+    parser.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
+    parser.add_argument("--inputs", nargs="*", default=[], help="files or folders to record by hash")
+    try: execute(**vars(parser.parse_args()))
+    except (ValueError, RuntimeError) as error: sys.exit(f"✗ {error}")

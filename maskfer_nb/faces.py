@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['drawn']
 
-# %% ../nbs/00_faces.ipynb #6b3bd6f0
+# %% ../nbs/00_faces.ipynb #c5465a88
 import os
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.signal import resample
 from tqdm import tqdm
 
-# %% ../nbs/00_faces.ipynb #8ce11a6a
+# %% ../nbs/00_faces.ipynb #04009c78
 _EXPRESSIONS = {  # brow in, brow out, eye open, lower lid up, mouth width, corner up, mouth open
     "angry":     np.array((-.12,  .02, -.035, .02, -.04, -.06, .00)),
     "happy":     np.array(( .00,  .00, -.035, .05,  .09,  .12, .07)),
@@ -26,13 +26,13 @@ _EXPRESSIONS = {  # brow in, brow out, eye open, lower lid up, mouth width, corn
     "sad":       np.array(( .09, -.05, -.030, .00, -.01, -.10, .00)),
 }
 
-# %% ../nbs/00_faces.ipynb #d905ce6f
+# %% ../nbs/00_faces.ipynb #11e149df
 def _landmarks(action, chin=1.2, arch=.07):
     "iBUG points (68, 2) of a frontal face of half-width 1 that makes `action`, seven numbers as in `_EXPRESSIONS`."
     brow_in, brow_out, eye, lid, width, corner, opening = action
     opening = max(opening, 0)
     t = np.linspace(0, np.pi, 17)
-    jaw = np.c_[-np.cos(t), chin * np.sin(t) ** .9 + .15 * opening * np.sin(t) ** 3]
+    jaw = np.c_[-np.cos(t), (chin + .15 * opening) * np.sin(t) ** .9]
     t = np.linspace(0, 1, 5)
     brow = np.c_[-.8 + .6 * t, -.3 - arch * np.sin(np.pi * t) - brow_out * (1 - t) - brow_in * t]
     bridge = np.c_[np.zeros(4), np.linspace(0, .42, 4)]
@@ -53,7 +53,7 @@ def _lip(u, width, corner, opening, thickness):
     u = np.r_[upper, lower]
     return np.c_[width * u, .82 + y - corner * u ** 2]
 
-# %% ../nbs/00_faces.ipynb #817b4c4b
+# %% ../nbs/00_faces.ipynb #388bed8d
 def _outlines(label, person, rng, size):
     "The face's 68 points, forehead and hair in pixels; `person` and `rng` are the generators of the subject and of the picture."
     tremble = (.035, .035, .012, .012, .03, .025, .02)
@@ -62,7 +62,7 @@ def _outlines(label, person, rng, size):
     forehead = np.c_[np.cos(t), -person.uniform(.75, .95) * np.sin(t)]
     t = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     hair = np.c_[1.13 * np.cos(t), np.where(np.sin(t) < 0, 1.25, person.choice([.1, .6, 1.5])) * np.sin(t)]
-    head = np.concatenate([_landmarks(action, person.uniform(1.1, 1.3), person.uniform(.03, .1)), forehead, hair])
+    head = np.concatenate([_landmarks(action, person.uniform(1.1, 1.3) + rng.normal(0, .03), person.uniform(.03, .1)), forehead, hair])
     yaw, roll = rng.normal(0, (.15, .08))
     depth = .7 * np.sqrt(np.maximum(1 - head[:, 0] ** 2, 0))  # the head turns as a cylinder
     head[:, 0] = head[:, 0] * np.cos(yaw) + depth * np.sin(yaw)
@@ -70,7 +70,7 @@ def _outlines(label, person, rng, size):
     head = size * (head @ turn * rng.uniform(.31, .36) + (.5, .47) + rng.normal(0, .015, 2))
     return np.split(head, [68, 79])
 
-# %% ../nbs/00_faces.ipynb #4091df0f
+# %% ../nbs/00_faces.ipynb #5b5d6ec6
 def _colours(person, rng):
     "RGB of each part; only the background changes from picture to picture."
     skin = np.array((245, 208, 180)) * person.uniform(.35, 1) ** np.array((.8, 1, 1.2))
@@ -78,13 +78,16 @@ def _colours(person, rng):
     return dict(skin=skin, shade=.65 * skin, hair=hair, brow=.7 * np.minimum(hair, skin), iris=person.uniform(30, 130, 3),
                 lips=skin * (.85, .55, .55), background=rng.uniform(50, 210) + rng.uniform(-40, 40, 3))
 
-# %% ../nbs/00_faces.ipynb #e62d7498
+# %% ../nbs/00_faces.ipynb #1aaff612
+_SMOOTH = {n: resample(np.eye(n), 16 * n) for n in (6, 8, 12, 28)}  # through n points of a closed curve, 16 a point
+
+
 def _paint(points, forehead, hair, colour, size, scale=2):
     "RGB image (size, size, 3) of the face with these outlines in pixels and these colours, flatly lit."
     image = np.full((size * scale, size * scale, 3), colour["background"], np.uint8)
     unit = scale * np.linalg.norm(points[16] - points[0]) / 2
     fixed = lambda p: np.int32(np.round(((p + .5) * scale - .5) * 16))  # OpenCV's fixed point: four fractional bits
-    smooth = lambda p: resample(p, 16 * len(p))
+    smooth = lambda p: _SMOOTH[len(p)] @ p
     fill = lambda p, c, on=image: cv2.fillPoly(on, [fixed(p)], np.array(c).tolist(), cv2.LINE_AA, 4)
     line = lambda p, c, w: cv2.polylines(image, [fixed(p)], False, np.array(c).tolist(), max(1, round(w * unit)), cv2.LINE_AA, 4)
     disc = lambda p, c, r, on: cv2.circle(on, fixed(p), round(r * unit * 16), np.array(c).tolist(), -1, cv2.LINE_AA, 4)
@@ -106,7 +109,7 @@ def _paint(points, forehead, hair, colour, size, scale=2):
     fill(smooth(points[60:]), .3 * colour["lips"])
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
-# %% ../nbs/00_faces.ipynb #fb8718e1
+# %% ../nbs/00_faces.ipynb #e56ec95f
 def drawn(
     folder: str | Path, # where the PNGs go; made if absent
     n: int = 700, # faces, all seven labels in turn, seven to a subject
@@ -125,9 +128,9 @@ def drawn(
             image = _paint(points, *others, _colours(person, rng), size)
             across = np.linspace(-.5, .5, size)
             light = rng.uniform(.8, 1.1) + rng.uniform(-.4, .4) * across + rng.uniform(-.2, .2) * across[:, None]
-            image = np.clip(image * light[..., None] + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
+            image = np.clip(image * light[..., None] + 4 * rng.standard_normal(image.shape, np.float32), 0, 255).astype(np.uint8)
             part = path.with_suffix(".part")
-            part.write_bytes(cv2.imencode(".png", image[..., ::-1])[1])
+            part.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
             os.replace(part, path)
         rows.append((path.stem, str(path), label, f"s{subject:03d}", None, np.float32(points), "drawn", "CC0-1.0, drawn by this project"))
     return pd.DataFrame(rows, columns=["face_id", "path", "label", "subject", "split", "landmarks", "source", "licence"])

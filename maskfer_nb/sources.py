@@ -6,7 +6,7 @@
 __all__ = ['LABELS', 'ALIASES', 'SUFFIXES', 'RAFDB', 'RAFDB_LIST', 'VOTES', 'FERPLUS', 'SPLITS', 'LAYOUTS', 'RAFDB_PAGE', 'FACES',
            'REJECTS', 'to_label', 'read_image', 'Listed', 'Layout', 'detect', 'load']
 
-# %% ../nbs/01_sources.ipynb #5ffb5acc
+# %% ../nbs/01_sources.ipynb #66dda325
 import io, os, re, zipfile, zlib
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -14,15 +14,16 @@ from typing import Callable, NamedTuple
 import numpy as np, pandas as pd
 from PIL import Image, ImageOps
 
-# %% ../nbs/01_sources.ipynb #7e0c55f9
+# %% ../nbs/01_sources.ipynb #8988b9df
 LABELS = ("angry", "happy", "normal", "surprised", "fearful", "disgusted", "sad")
-ALIASES = dict(anger="angry", happiness="happy", neutral="normal", surprise="surprised", fear="fearful", disgust="disgusted", sadness="sad") | {label: label for label in LABELS}
+ALIASES = dict(anger="angry", happiness="happy", neutral="normal", surprise="surprised", fear="fearful", disgust="disgusted", sadness="sad")
+ALIASES |= {label: label for label in LABELS}
 
 def to_label(word: str): # a class as a data set spells it, in any case
     "The one of `LABELS` that `word` means, or None."
     return ALIASES.get(word.strip().lower())
 
-# %% ../nbs/01_sources.ipynb #fe31ed7d
+# %% ../nbs/01_sources.ipynb #eb0794c4
 @lru_cache(maxsize=8)
 def _archive(path, pid):
     return zipfile.ZipFile(path)
@@ -32,7 +33,7 @@ def _read_bytes(path):
     member, _, archive = path.removeprefix("zip://").rpartition("::")
     return _archive(archive, os.getpid()).read(member)
 
-# %% ../nbs/01_sources.ipynb #13914800
+# %% ../nbs/01_sources.ipynb #8ba13df1
 def read_image(path: str) -> np.ndarray: # a file, or `zip://member::archive`
     "The image as uint8 RGB (H, W, 3), turned upright by its EXIF. Raises ValueError, naming the file, for whatever cannot be read."
     try:
@@ -44,7 +45,7 @@ def read_image(path: str) -> np.ndarray: # a file, or `zip://member::archive`
         reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else " ".join(str(error).split())
         raise ValueError(f"{path}: unreadable image ({reason})") from error
 
-# %% ../nbs/01_sources.ipynb #5c3b29ec
+# %% ../nbs/01_sources.ipynb #a3c69c6b
 class Listed(NamedTuple):
     "One image as its source lists it; `reason` is None where it is accepted."
     image: str               # relative to the root, with slashes
@@ -54,7 +55,7 @@ class Listed(NamedTuple):
     subject: str | None = None
     reason: str | None = None
 
-# %% ../nbs/01_sources.ipynb #9a75c89e
+# %% ../nbs/01_sources.ipynb #c86944fe
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 def _images(root):
@@ -65,7 +66,7 @@ def _images(root):
         names = ((Path(folder)/file).relative_to(root).as_posix() for folder, _, files in os.walk(root, followlinks=True) for file in files)
     return sorted(name for name in names if name.lower().endswith(SUFFIXES) and not re.search(r"(^|/)(\.|__MACOSX/)", name))
 
-# %% ../nbs/01_sources.ipynb #5304c90a
+# %% ../nbs/01_sources.ipynb #40d3b034
 def _table(path, columns):
     "The CSV at `path` as text, byte-order mark or not. Raises ValueError where one of `columns` is missing."
     try:
@@ -79,7 +80,7 @@ def _table(path, columns):
 def _missing(root, image):
     return None if (root/image).is_file() else f"{image} is listed but missing"
 
-# %% ../nbs/01_sources.ipynb #48f248c6
+# %% ../nbs/01_sources.ipynb #027d027d
 RAFDB = {"1": "surprised", "2": "fearful", "3": "disgusted", "4": "happy", "5": "sad", "6": "angry", "7": "normal"}
 RAFDB_LIST = "EmoLabel/list_patition_label.txt"
 
@@ -94,7 +95,7 @@ def _rafdb(root):
                   else f"neither train nor test: {file!r}" if split not in ("train", "test") else _missing(root, image))
         yield Listed(image, name, RAFDB.get(code), split, reason=reason)
 
-# %% ../nbs/01_sources.ipynb #a024923d
+# %% ../nbs/01_sources.ipynb #5a75d618
 def _beside(root, file):
     return next((path for path in (root/file, root.parent/file) if path.is_file()), None)
 
@@ -112,7 +113,7 @@ def _rafdb_folders(root):
         for file, code in _table(listing, ["image", "label"])[["image", "label"]].itertuples(index=False):
             if file not in found: yield Listed(f"{split}/{code}/{file}", name(file), reason=f"{split}/{code}/{file} is listed but missing")
 
-# %% ../nbs/01_sources.ipynb #92354897
+# %% ../nbs/01_sources.ipynb #9f103039
 VOTES = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
 FERPLUS = {"Training": ("FER2013Train", "train"), "PublicTest": ("FER2013Valid", "test"), "PrivateTest": ("FER2013Test", None)}
 
@@ -131,7 +132,7 @@ def _ferplus(root):
                   else f"the majority says {winner.replace('NF', 'not a face')}" if not label else _missing(root, image))
         yield Listed(image, Path(file).stem, label, split, reason=reason)
 
-# %% ../nbs/01_sources.ipynb #5f323f51
+# %% ../nbs/01_sources.ipynb #253e6c50
 def _legend(root):
     return next((path for path in (root/"legend.csv", root/"data/legend.csv") if path.is_file()), None)
 
@@ -143,7 +144,7 @@ def _facial_expressions(root):
         reason = _missing(root, image) if label else f"unknown emotion {emotion!r}, known: {', '.join(LABELS)}"
         yield Listed(image, Path(file).stem, label, split if split in ("train", "test") else None, person or None, reason)
 
-# %% ../nbs/01_sources.ipynb #0675cf5e
+# %% ../nbs/01_sources.ipynb #b2c1977a
 SPLITS = dict(train="train", test="test", val="val", valid="val", validation="val")
 
 def _folders(root):
@@ -164,7 +165,7 @@ def _has_classes(root):
 def _subfolders(root):
     return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")))
 
-# %% ../nbs/01_sources.ipynb #0a3f4e59
+# %% ../nbs/01_sources.ipynb #7ac2d998
 class Layout(NamedTuple):
     "How a data set is recognised and read."
     source: str                # the data set
@@ -185,7 +186,7 @@ LAYOUTS = {
     "folders": Layout("folders", _folders, _has_classes, f"folders named after classes ({', '.join(LABELS)}), under train/ and test/ or not", "unknown (user's own)"),
 }
 
-# %% ../nbs/01_sources.ipynb #5d9f128a
+# %% ../nbs/01_sources.ipynb #3e52c82f
 RAFDB_PAGE = "http://whdeng.cn/RAF/model1.html"
 
 def _roots(data):
@@ -215,7 +216,7 @@ def detect(data: str) -> str: # a folder or a zip
     "The layout of `data`, one of `LAYOUTS`. Raises ValueError, saying what was looked for, where none fits."
     return _find(data)[0]
 
-# %% ../nbs/01_sources.ipynb #d17de606
+# %% ../nbs/01_sources.ipynb #92e4d7a8
 def _face_ids(listed):
     "A unique, file-safe name for each row's image: its name; for twins the path with its suffix; then with a checksum."
     def safe(names): return names.str.replace("/", "-").str.replace(r"[^\w.-]+", "_", regex=True).str.lstrip(".-")
@@ -225,7 +226,7 @@ def _face_ids(listed):
         ids = ids.where(~ids.str.lower().duplicated(keep=False) & (ids != ""), longer)
     return listed["image"].map(dict(zip(images["image"], ids)))
 
-# %% ../nbs/01_sources.ipynb #1580c219
+# %% ../nbs/01_sources.ipynb #cb75cb7e
 FACES = ["face_id", "path", "label", "subject", "split", "landmarks", "source", "licence"]
 REJECTS = ["face_id", "stage", "reason"]
 

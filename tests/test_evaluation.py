@@ -238,6 +238,13 @@ def test_no_seeds(tmp_path):
     with pytest.raises(FileNotFoundError, match="seed0.*07_mcn"): ev.predictions(tmp_path)
 
 
+def test_chosen_seeds_alone_are_evaluated(tmp_path):
+    path = small_run(tmp_path, {0: [("angry", "angry")], 1: [("angry", "happy")], 2: [("angry", "angry")]})
+    assert ev.seeds(path) == [0, 1, 2] and set(ev.predictions(path).seed) == {0, 1, 2}
+    (path / "seeds.json").write_text("[2, 0]")
+    assert ev.seeds(path) == [0, 2] and set(ev.predictions(path).seed) == {0, 2} and ev.table3(path).accuracy.iloc[0] == 100
+
+
 def test_damaged_or_mixed_predictions(tmp_path):
     path = small_run(tmp_path, {0: [("angry", "angry"), ("happy", "happy")], 1: [("angry", "angry")]})
     with pytest.raises(ValueError, match="not all of the same test images"): ev.predictions(path)

@@ -3,7 +3,7 @@ import zipfile
 from pathlib import Path
 import numpy as np, pytest
 from PIL import Image
-from maskfer_nb.sources import ALIASES, FACES, LABELS, LAYOUTS, RAFDB, RAFDB_PAGE, REJECTS, VOTES, detect, load, read_image, to_label
+from maskfer_nb.sources import ALIASES, FACES, LABELS, LAYOUTS, RAFDB_PAGE, REJECTS, VOTES, detect, load, read_image, to_label
 
 DATA = Path(__file__).parents[2]/"shared/data"
 
@@ -50,17 +50,18 @@ def test_the_papers_four_come_first():
 
 
 # RAF-DB
+SEVEN = dict(zip("1234567", ["surprised", "fearful", "disgusted", "happy", "sad", "angry", "normal"])) # as RAF-DB numbers them
 LIST = "EmoLabel/list_patition_label.txt"
 
 @pytest.fixture
 def rafdb(tmp_path):
-    root = write(tmp_path/"raf", *(f"Image/aligned/train_{code:0>5}_aligned.jpg" for code in RAFDB), "Image/aligned/test_0001_aligned.jpg")
-    listed = [f"train_{code:0>5}.jpg {code}" for code in RAFDB]
+    root = write(tmp_path/"raf", *(f"Image/aligned/train_{code:0>5}_aligned.jpg" for code in SEVEN), "Image/aligned/test_0001_aligned.jpg")
+    listed = [f"train_{code:0>5}.jpg {code}" for code in SEVEN]
     return write(root, LIST, text="\ufeff" + "\n".join([*listed, "test_0001.jpg 6", "test_0002.jpg 4", "test_0003.jpg 8", "train_00099.jpg", "odd_1.jpg 1", ""]))
 
 def test_rafdb_official(rafdb):
     faces, rejects = both(rafdb, "rafdb", given=12)
-    assert faces.label.tolist() == ["surprised", "fearful", "disgusted", "happy", "sad", "angry", "normal", "angry"]
+    assert faces.label.tolist() == [*SEVEN.values(), "angry"]
     assert faces.face_id.iloc[0] == "train_00001" and faces.split.tolist() == ["train"]*7 + ["test"]
     assert reasons(rejects) == {"test_0002": "Image/aligned/test_0002_aligned.jpg is listed but missing", "test_0003": "unknown code '8', known: 1-7",
                                 "train_00099": "unknown code '', known: 1-7", "odd_1": "neither train nor test: 'odd_1.jpg'"}
@@ -79,10 +80,11 @@ def test_rafdb_with_its_images_still_packed(tmp_path):
 
 @pytest.mark.parametrize("inner", ["", "DATASET/"])
 def test_rafdb_folders(tmp_path, inner):
-    root = write(tmp_path/"raf", *(f"{inner}train/{code}/train_{code:0>5}_aligned.jpg" for code in RAFDB), f"{inner}test/6/test_0001_aligned.jpg", f"{inner}test/8/test_0002_aligned.jpg")
+    root = write(tmp_path/"raf", *(f"{inner}train/{code}/train_{code:0>5}_aligned.jpg" for code in SEVEN))
+    write(root, f"{inner}test/6/test_0001_aligned.jpg", f"{inner}test/8/test_0002_aligned.jpg")
     write(root, "train_labels.csv", text="\ufeffimage,label\ntrain_00001_aligned.jpg,1\ntrain_00044_aligned.jpg,4\n")
     faces, rejects = both(root, "rafdb-folders", given=10)
-    assert dict(zip(faces.face_id, faces.label)) == {f"train_{code:0>5}": label for code, label in RAFDB.items()} | {"test_0001": "angry"}
+    assert dict(zip(faces.face_id, faces.label)) == {f"train_{code:0>5}": label for code, label in SEVEN.items()} | {"test_0001": "angry"}
     assert faces.split.value_counts().to_dict() == {"train": 7, "test": 1}
     assert reasons(rejects) == {"test_0002": "unknown code '8', known: 1-7", "train_00044": "train/4/train_00044_aligned.jpg is listed but missing"}
     assert load(root, source="rafdb")[0].equals(faces)
@@ -178,8 +180,12 @@ def test_face_ids_stay_apart(tmp_path):
     names = ["happy/a b.png", "happy/a b.jpg", "happy/a_b.png", "happy/a-c.png", "happy/a/c.png", "happy/A.tiff", "happy/a.webp", "happy/é.bmp", "happy/--.jpeg"]
     faces, _ = both(write(tmp_path/"own", *names), "folders", given=len(names))
     assert faces.face_id.str.lower().is_unique
-    assert not faces.face_id.str.startswith((".", "-")).any()
     assert load(write(tmp_path/"twins", "sad/x.png", "sad/x.jpg"))[0].face_id.tolist() == ["sad-x.jpg", "sad-x.png"]
+
+def test_no_face_id_reads_as_an_option_or_hides(tmp_path):
+    root = write(write(tmp_path/"fe", "images/-rf.jpg", "images/.rf.jpg"), "legend.csv", text="image,emotion\n-rf.jpg,anger\n.rf.jpg,anger\n")
+    faces, _ = both(root, "facial_expressions", given=2)
+    assert not faces.face_id.str.startswith((".", "-")).any()
 
 def test_a_linked_class_folder_is_followed(tmp_path):
     write(tmp_path/"elsewhere", "a.png")
@@ -251,7 +257,8 @@ def test_unreadable_images_are_one_line_each(tmp_path, monkeypatch):
     (tmp_path/"text.zip").write_text("no zip")
     assert (read_image(f"zip://whole.png::{tmp_path}/a.zip") == noise).all()
     names = ["truncated.png", "flipped.png", "text.png", "empty.png", "folder.png", "nowhere.png", "float.tif"]
-    members = [f"zip://{member}::{tmp_path}/{archive}" for member, archive in (("gone.png", "a.zip"), ("whole.png", "flipped.zip"), ("whole.png", "text.zip"), ("whole.png", "no.zip"))]
+    members = [f"zip://{member}::{tmp_path}/{archive}" for member, archive in
+               (("gone.png", "a.zip"), ("whole.png", "flipped.zip"), ("whole.png", "text.zip"), ("whole.png", "no.zip"))]
     for path in [*(str(tmp_path/name) for name in names), *members]:
         with pytest.raises(ValueError) as error: read_image(path)
         assert str(error.value).startswith(f"{path}: unreadable image (") and "\n" not in str(error.value) and "()" not in str(error.value)

@@ -1,0 +1,121 @@
+"The smoke chain by papermill and Snakemake, in a copy of the repository: what it makes, what it repeats, and how it fails."
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RUN = Path("runs/smoke-drawn")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("nbs", "maskfer_nb", "profiles"): shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("settings.ini", "Snakefile"): shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def snakemake(folder, *config, until=()):
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--quiet", "all", *until, "--config", "profile=smoke", *config]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder)})
+
+
+def executed(folder):
+    "When each notebook of the run was executed."
+    return {path.relative_to(folder / RUN).with_suffix("").as_posix(): path.stat().st_mtime_ns for path in (folder / RUN).rglob("[01]*.ipynb")}
+
+
+@pytest.fixture(scope="module")
+def smoke(copy):
+    start = time.monotonic()
+    result = snakemake(copy, "source=drawn")
+    assert result.returncode == 0, result.stdout + result.stderr
+    print(f"smoke chain: {time.monotonic() - start:.0f} s")
+    return copy, result
+
+
+def test_it_makes_every_table_and_figure(smoke):
+    folder, result = smoke
+    run = folder / RUN
+    for name in ["report.html", "provenance.json", "data/rejects.csv", *(f"tables/table{n}.csv" for n in (1, 2, 3)), *(f"figures/figure{n}.png" for n in (5, 6, 7))]:
+        assert (run / name).stat().st_size > 0, name
+    assert "report.html" in result.stdout and re.search("✓ .*08_fecn: [0-9]+ s", result.stderr)
+    predictions = pd.read_parquet(run / "seed0/fecn/predictions.parquet")
+    assert len(predictions) == 64 and np.allclose(predictions.filter(regex="^p_").sum(axis=1), 1, atol=1e-4)
+    maps = np.load(run / "seed0/mcn/attention.npz")
+    assert maps["attention"].shape == (128, 6, 6) and 0 <= maps["attention"].min() <= maps["attention"].max() <= 1
+    assert not list(run.rglob("*.pkl")) and not list(run.rglob("*.pt*")) and not list(run.rglob("*partial*"))
+
+
+def test_provenance_says_what_was_done(smoke):
+    stages = json.loads((smoke[0] / RUN / "provenance.json").read_text())
+    assert list(stages) == ["04_datasets", "seed0/07_mcn", "seed0/08_fecn", "10_evaluation"]
+    for stage in stages.values():
+        assert {"commit", "parameters", "packages", "device", "seconds", "inputs"} <= set(stage)
+    assert stages["seed0/07_mcn"]["parameters"]["epochs"] == 20 and "data" in stages["seed0/07_mcn"]["inputs"]
+
+
+def test_a_second_run_does_nothing(smoke):
+    folder, before = smoke[0], executed(smoke[0])
+    assert snakemake(folder, "source=drawn").returncode == 0
+    assert executed(folder) == before
+
+
+def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
+    folder, before = smoke[0], executed(smoke[0])
+    result = snakemake(folder, "source=drawn", 'fecn={"epochs": 1, "batch_size": 32}')
+    assert result.returncode == 0, result.stdout + result.stderr
+    after = executed(folder)
+    assert {name for name in after if after[name] != before[name]} == {"seed0/08_fecn", "10_evaluation"}
+    assert len(pd.read_csv(folder / RUN / "seed0/fecn/history.csv")) == 1
+
+
+def test_two_runs_with_one_seed_predict_the_same(smoke):
+    folder = smoke[0]
+    first = (folder / RUN / "seed0/mcn/predictions.parquet").read_bytes(), (folder / RUN / "seed0/mcn/attention.npz").read_bytes()
+    data = json.loads((folder / RUN / "seed0/07_mcn.json").read_text())["inputs"]["data"]
+    shutil.rmtree(folder / RUN / "data")
+    shutil.rmtree(folder / RUN / "seed0/mcn")
+    assert snakemake(folder, "source=drawn", until=["--until", "mcn"]).returncode == 0
+    assert json.loads((folder / RUN / "seed0/07_mcn.json").read_text())["inputs"]["data"] == data
+    assert ((folder / RUN / "seed0/mcn/predictions.parquet").read_bytes(), (folder / RUN / "seed0/mcn/attention.npz").read_bytes()) == first
+
+
+def test_a_misspelt_parameter_is_an_error_that_names_it(smoke):
+    result = snakemake(smoke[0], "source=drawn", 'mcn={"width": 0.125, "epoch": 3}')
+    assert result.returncode != 0 and "07_mcn.ipynb: no parameter 'epoch'; it has run, seed, width" in result.stderr
+
+
+def test_a_failing_cell_stops_the_chain_with_its_error_and_keeps_the_notebook(smoke):
+    folder = smoke[0]
+    result = snakemake(folder, "source=drawn", 'mcn={"combine": "sum", "epochs": 1}')
+    assert result.returncode != 0 and "07_mcn.ipynb, cell" in result.stderr and "KeyError: 'sum'" in result.stderr
+    kept = nbformat.read(folder / RUN / "seed0/07_mcn.ipynb", 4)
+    assert any(output.output_type == "error" and output.ename == "KeyError" for cell in kept.cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize("make_data, message", [
+    (lambda path: None, "no such folder or zip"),
+    (lambda path: path.mkdir(), "empty"),
+    (lambda path: [(path / name).mkdir(parents=True) for name in ("cats", "dogs")], "RAF-DB is requested"),
+])
+def test_wrong_data_is_one_error(copy, tmp_path, make_data, message):
+    make_data(tmp_path / "faces")
+    result = snakemake(copy, f"data={tmp_path / 'faces'}")
+    assert result.returncode != 0 and message in result.stderr.lower() or message in result.stderr
+    assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < 12
+
+
+def test_without_data_make_says_so_in_one_line():
+    result = subprocess.run(["make", "--silent", "reproduce", "-o", ".venv/installed", "DATA=", "SOURCE="], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode != 0 and "needs DATA=" in result.stderr.splitlines()[0]
