@@ -36,4 +36,4 @@ lock:
 
 README ?= README.md
 readme:
-	$(BIN)/jupyter nbconvert --log-level=ERROR --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' > $(README)
+	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' > $(README)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check', 'detect']
 
-# %% ../nbs/02_landmarks.ipynb #5d72fcaa
+# %% ../nbs/02_landmarks.ipynb #4ebc83ff
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import cv2
 import dlib
 import numpy as np
 
-# %% ../nbs/02_landmarks.ipynb #c032ed72
+# %% ../nbs/02_landmarks.ipynb #b22faead
 @lru_cache
 def _models():
     "dlib's frontal face detector and its 68-point predictor; FileNotFoundError where the weights are missing."
@@ -25,7 +25,7 @@ def _models():
             return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(weights))
     raise FileNotFoundError("dlib's 68-point weights are missing: `pip install face_recognition_models` (weights trained on iBUG 300-W, non-commercial use only)")
 
-# %% ../nbs/02_landmarks.ipynb #e9aa9aaa
+# %% ../nbs/02_landmarks.ipynb #a768d4a6
 def check(
     landmarks: np.ndarray, # (68, 2) pixels, iBUG order
     shape: tuple, # of the image, height and width first
@@ -50,7 +50,7 @@ def check(
         if bad:
             raise ValueError(reason)
 
-# %% ../nbs/02_landmarks.ipynb #19c55be5
+# %% ../nbs/02_landmarks.ipynb #931ed2f9
 _SIDE, _LENIENCE, _DRIFT = 112, .3, .05  # pixels; below the detector's own threshold; face widths
 
 

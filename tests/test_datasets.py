@@ -67,7 +67,7 @@ def test_pixel_identical_pictures_are_refused(drawn, tmp_path):
     for i in happy[1:20]: table.at[i, "landmarks"] = table.landmarks[happy[0]]
     table = datasets.split(table, 0)
     pool, rejects = datasets.usable(table, {(split, "happy"): 100 for split in ("train", "val", "test")}, 0)
-    assert rejects.reason.str.startswith("pixel-identical to").sum() == 19
+    assert rejects.reason.str.startswith("pixel-identical:").sum() == 19
     assert len(pool) + len(rejects) == (table.label == "happy").sum()
 
 
