@@ -1,15 +1,16 @@
 # make reproduce   the whole chain: PROFILE=smoke|small|paper SOURCE=… DATA=folder-or-zip SEEDS="0 1 2"
 # make test        what CI runs
 # make lab         JupyterLab on the notebooks
-# make figures     the reference runs' figures, tables and numbers in figures/ and results/
+# make figures     the reference runs' figures, tables and numbers in figures/ and results/; DATA: FER+
 PYTHON ?= python3
 PROFILE ?= small
 SOURCE ?=
 DATA ?=
 SEEDS ?=
-BIN := .venv/bin
+README ?= README.md
+BIN ?= .venv/bin
 
-.PHONY: reproduce test lab figures lock
+.PHONY: reproduce test lab figures readme lock
 .DEFAULT_GOAL := reproduce
 
 .venv/installed: requirements.lock setup.py settings.ini
@@ -25,15 +26,25 @@ ifeq ($(DATA)$(SOURCE),)
 endif
 	$(BIN)/snakemake --cores all --quiet all --rerun-incomplete --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") $(if $(SEEDS),'seeds="$(SEEDS)"')
 
+test: .venv/installed
+	$(BIN)/nbdev_test --path nbs --n_workers 2
+	$(BIN)/python -m pytest tests
+
 lab: .venv/installed
 	$(BIN)/jupyter lab --notebook-dir . nbs/index.ipynb
 
-test: .venv/installed
-	$(BIN)/python -m pytest tests
+# Reference runs: drawn faces for what shows faces, FER+ (DATA) for what is measured. No photograph is copied.
+publish = mkdir -p figures/$(1) results/$(1) && cp $(foreach file,$(2) tables/table1.csv tables/table2.csv tables/table3.csv provenance.json,runs/small-$(1)/$(file)) figures/$(1)/ && \
+	cd runs/small-$(1) && cp --parents seed*/*/predictions.parquet seed*/*/history.csv ../../results/$(1)/
+
+figures:
+	$(MAKE) reproduce PROFILE=small SOURCE=drawn DATA=
+	$(MAKE) reproduce PROFILE=small SOURCE=ferplus
+	$(call publish,drawn,figures/figure5.png figures/figure6.png figures/figure7.png)
+	$(call publish,ferplus,figures/figure7.png)
+
+readme:
+	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' > $(README)
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev setup.py -o requirements.lock
-
-README ?= README.md
-readme:
-	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' > $(README)

@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'MAKES', 'root', 'device_name', 'check_parameters', 'file_hash', 'code_hash', 'provenance', 'write_json',
            'execute', 'before', 'main']
 
-# %% ../nbs/00_chain.ipynb #f9f62c2f
+# %% ../nbs/00_chain.ipynb #1097d3ce
 import argparse
 import hashlib
 import json
@@ -18,7 +18,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-# %% ../nbs/00_chain.ipynb #e57950ec
+# %% ../nbs/00_chain.ipynb #95fc42c4
 def root() -> Path:
     "The repository's root, from any folder inside it; the current folder elsewhere."
     here = Path.cwd()
@@ -30,7 +30,7 @@ def device_name() -> str:
     import torch
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
 
-# %% ../nbs/00_chain.ipynb #99a27651
+# %% ../nbs/00_chain.ipynb #db98d9d7
 def check_parameters(
     notebook: str | Path,
     parameters: dict,
@@ -41,7 +41,7 @@ def check_parameters(
     for name in parameters:
         if name not in known: raise ValueError(f"{notebook}: no parameter '{name}'; it has {', '.join(known)}")
 
-# %% ../nbs/00_chain.ipynb #ef89412e
+# %% ../nbs/00_chain.ipynb #1cb31d9a
 PACKAGES = ["torch", "torchvision", "lightning", "kornia", "numpy", "pandas", "opencv-python-headless", "dlib-bin", "scikit-learn", "grad-cam", "papermill"]
 
 
@@ -77,7 +77,7 @@ def write_json(path: Path, content):
     partial.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(partial, path)
 
-# %% ../nbs/00_chain.ipynb #7b168175
+# %% ../nbs/00_chain.ipynb #f455c393
 def execute(
     notebook: str | Path,
     output: str | Path,  # the executed notebook; its provenance goes beside it
@@ -93,7 +93,8 @@ def execute(
     print(f"→ {output.with_suffix('')}", file=sys.stderr, flush=True)
     start = time.monotonic()
     try:
-        papermill.execute_notebook(str(notebook), str(output), parameters, kernel_name="python3", cwd=str(root()), progress_bar=False, stderr_file=sys.stderr)
+        papermill.execute_notebook(str(notebook), str(output), parameters, kernel_name="python3", cwd=str(root()), progress_bar=False, stderr_file=sys.stderr,
+                                   extra_arguments=["--log-level=ERROR"])
     except papermill.PapermillExecutionError as error:
         raise RuntimeError(f"{notebook.name}, cell {error.cell_index}: {error.ename}: {error.evalue}\nexecuted notebook: {output}") from None
     seconds = time.monotonic() - start
@@ -102,7 +103,7 @@ def execute(
     write_json(run / "provenance.json", {path.relative_to(run).with_suffix("").as_posix(): json.loads(path.read_text()) for path in sorted(stages, key=lambda p: p.stem)})
     print(f"✓ {output.with_suffix('')}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
-# %% ../nbs/00_chain.ipynb #290f3cff
+# %% ../nbs/00_chain.ipynb #39a46d9e
 MAKES = {"04_datasets": "data/table1.csv", "07_mcn": "seed0/mcn/predictions.parquet", "08_fecn": "seed0/fecn/predictions.parquet"}
 
 
@@ -115,7 +116,7 @@ def before(
         if name >= notebook: break
         if not (run / result).exists(): execute(root() / f"nbs/{name}.ipynb", (run / result).parent.parent / f"{name}.ipynb", run, {"run": str(run)})
 
-# %% ../nbs/00_chain.ipynb #3c5ccbb5
+# %% ../nbs/00_chain.ipynb #3e04fa26
 def main():
     "`NOTEBOOK OUTPUT RUN --parameters JSON --inputs PATH …`, what the Snakefile calls."
     parser = argparse.ArgumentParser(description="Run a chain notebook by papermill, checked and with provenance.")

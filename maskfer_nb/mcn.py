@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['cut']
 
-# %% ../nbs/07_mcn.ipynb #61b245f5
+# %% ../nbs/07_mcn.ipynb #f96dd4e7
 import copy
 
 from torch import nn
 
 from .networks import AttentionBranchNetwork, AttentionGenerator
 
-# %% ../nbs/07_mcn.ipynb #59ff40bf
+# %% ../nbs/07_mcn.ipynb #278f2d8c
 def cut(
     mcn: AttentionBranchNetwork,
 ) -> AttentionGenerator:

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['SHIFT', 'augment', 'Faces', 'load_faces', 'as_float', 'loss', 'logits_of', 'predict', 'accuracy_and_loss',
            'write_whole', 'packed', 'save_checkpoint', 'load_checkpoint', 'learning_rate', 'train_epoch', 'fit',
-           'device_name', 'write_predictions', 'write_maps', 'train_and_save']
+           'write_predictions', 'write_maps', 'train_and_save']
 
-# %% ../nbs/06_training.ipynb #fece7eb7
+# %% ../nbs/06_training.ipynb #bfe31a63
 import hashlib
 import json
 import os
@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from .networks import Attended
 
-# %% ../nbs/06_training.ipynb #ae5fab60
+# %% ../nbs/06_training.ipynb #e841f317
 class Faces(NamedTuple):
     "A split of a data set in memory."
     images: torch.Tensor  # (N, 3, H, W) uint8
@@ -46,7 +46,7 @@ def load_faces(
     images, labels = zip(*split)
     return Faces(torch.stack(images), torch.tensor(labels), [Path(path).stem for path, _ in split.samples], split.classes)
 
-# %% ../nbs/06_training.ipynb #6f88c0a3
+# %% ../nbs/06_training.ipynb #5681f31a
 SHIFT = 0.1  # of the side, at most
 augment = nn.Sequential(K.RandomHorizontalFlip(p=0.5), K.RandomAffine(degrees=0, translate=(SHIFT, SHIFT), padding_mode="border", p=1.0))
 
@@ -55,7 +55,7 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
     "uint8 → float32 in [0, 1]."
     return images.float() / 255
 
-# %% ../nbs/06_training.ipynb #69da6f4b
+# %% ../nbs/06_training.ipynb #2b7b92d7
 def loss(
     output,  # logits (N, K), or `Attended`
     labels: torch.Tensor,  # (N,) int64
@@ -69,7 +69,7 @@ def logits_of(output) -> torch.Tensor:
     "The logits a network answers with: with an attention branch, the perception branch's."
     return output.logits if isinstance(output, Attended) else output
 
-# %% ../nbs/06_training.ipynb #136fe2fb
+# %% ../nbs/06_training.ipynb #07c4bcb0
 @torch.inference_mode()
 def predict(
     network: nn.Module,
@@ -93,7 +93,7 @@ def accuracy_and_loss(network: nn.Module, faces: Faces) -> tuple[float, float]:
     labels = faces.labels.cpu()
     return (probabilities.argmax(1) == labels).float().mean().item(), F.nll_loss(probabilities.clamp_min(1e-9).log(), labels).item()
 
-# %% ../nbs/06_training.ipynb #b76d9292
+# %% ../nbs/06_training.ipynb #b653dada
 def write_whole(path: str | Path, write):
     "Call `write` on a temporary name beside `path`, then rename: a file is there whole or not at all."
     path = Path(path)
@@ -129,7 +129,7 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return json.loads(metadata["history"])
 
-# %% ../nbs/06_training.ipynb #e5b0aa6a
+# %% ../nbs/06_training.ipynb #c8bfbf7a
 def learning_rate(
     done: float,  # share of the training that is done, in [0, 1]
     peak: float,
@@ -137,7 +137,7 @@ def learning_rate(
     "One cycle: up for the first quarter, then down to zero by a half cosine."
     return peak * (done / 0.25 if done < 0.25 else 0.5 * (1 + np.cos(np.pi * (done - 0.25) / 0.75)))
 
-# %% ../nbs/06_training.ipynb #b24b087f
+# %% ../nbs/06_training.ipynb #8bbd666d
 def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: int, rate, bar: tqdm) -> tuple[float, float]:
     "One pass over the faces, this process's share of each batch; `rate` maps the share of the pass done to a learning rate. Returns accuracy and loss."
     network.train()
@@ -160,12 +160,36 @@ def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: in
     seen = sum(len(batch[fabric.global_rank :: fabric.world_size]) for batch in batches)
     return right / seen, total / seen
 
-# %% ../nbs/06_training.ipynb #18570c78
+# %% ../nbs/06_training.ipynb #eb279421
+def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: Path, epochs: int, seed: int, batch_size: int, peak: float) -> list:
+    "`fit` on one device or process of several; returns the history."
+    plan = repr((type(network), epochs, seed, batch_size, peak, fabric.world_size, [hashlib.sha256(faces.images.numpy().tobytes()).hexdigest() for faces in (train, val)]))
+    optimizer = torch.optim.AdamW([parameter for parameter in network.parameters() if parameter.requires_grad], lr=peak, weight_decay=0.01)
+    wrapped, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
+    history = load_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan)
+    train, val = (faces._replace(images=faces.images.to(fabric.device), labels=faces.labels.to(fabric.device)) for faces in (train, val))
+    rank_of = lambda row: (row["val_accuracy"], -row["val_loss"])
+    n = len(train.labels)
+    with tqdm(total=epochs * n, initial=len(history) * n, unit="face", desc=f"{folder.name} on {fabric.device.type}", mininterval=1, disable=fabric.global_rank > 0) as bar:
+        for epoch in range(len(history), epochs):
+            seed_everything(seed * 10_000 + epoch, verbose=False)
+            train_accuracy, train_loss = train_epoch(fabric, wrapped, optimizer, train, batch_size, lambda done: learning_rate((epoch + done) / epochs, peak), bar)
+            val_accuracy, val_loss = accuracy_and_loss(network, val)
+            history.append(dict(epoch=epoch, train_loss=train_loss, train_accuracy=train_accuracy, val_loss=val_loss, val_accuracy=val_accuracy))
+            bar.set_postfix(loss=f"{train_loss:.3f}", accuracy=f"{train_accuracy:.3f}", val=f"{val_accuracy:.3f}")
+            if fabric.global_rank == 0:
+                if rank_of(history[-1]) == max(map(rank_of, history)):
+                    write_whole(folder / "best.safetensors", lambda partial: save_file(packed(network.state_dict()), partial))
+                save_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan, history)
+            fabric.barrier()
+    return history
+
+# %% ../nbs/06_training.ipynb #b54a5137
 def fit(
     network: nn.Module,
     train: Faces,
     val: Faces,  # picks the epoch
-    folder: str | Path,  # history.csv, best.safetensors and checkpoint.safetensors go here
+    folder: str | Path,  # best.safetensors and checkpoint.safetensors go here
     *,
     epochs: int,
     seed: int = 0,
@@ -180,39 +204,12 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = Fabric(devices=devices, precision=precision)
-    if devices > 1: fabric.launch()
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, lr=peak, weight_decay=0.01)
-    wrapped, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
-    plan = repr((type(network), epochs, seed, batch_size, peak, precision, devices, [hashlib.sha256(faces.images.numpy().tobytes()).hexdigest() for faces in (train, val)]))
-    history = load_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan)
-    train, val = (faces._replace(images=faces.images.to(fabric.device), labels=faces.labels.to(fabric.device)) for faces in (train, val))
-    rank_of = lambda row: (row["val_accuracy"], -row["val_loss"])
-    with tqdm(total=epochs * len(train.labels), initial=len(history) * len(train.labels), unit="face", desc=folder.name, mininterval=1, disable=fabric.global_rank > 0) as bar:
-        for epoch in range(len(history), epochs):
-            seed_everything(seed * 10_000 + epoch, verbose=False)
-            train_accuracy, train_loss = train_epoch(fabric, wrapped, optimizer, train, batch_size, lambda done: learning_rate((epoch + done) / epochs, peak), bar)
-            val_accuracy, val_loss = accuracy_and_loss(wrapped, val)
-            history.append(dict(epoch=epoch, train_loss=train_loss, train_accuracy=train_accuracy, val_loss=val_loss, val_accuracy=val_accuracy))
-            bar.set_postfix(loss=f"{train_loss:.3f}", accuracy=f"{train_accuracy:.3f}", val=f"{val_accuracy:.3f}")
-            if fabric.global_rank == 0:
-                if rank_of(history[-1]) == max(map(rank_of, history)): write_whole(folder / "best.safetensors", lambda partial: save_file(packed(network.state_dict()), partial))
-                save_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan, history)
-            fabric.barrier()
+    history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak)
     network.load_state_dict(load_file(folder / "best.safetensors"))
     network.to(memory_format=torch.contiguous_format)
     return pd.DataFrame(history)
 
-# %% ../nbs/06_training.ipynb #0b3449c5
-def device_name() -> str:
-    "The device that `fit` uses here."
-    device = Fabric(devices=1).device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {torch.get_num_threads()} threads"
-
-
-device_name()
-
-# %% ../nbs/06_training.ipynb #a8dc31dc
+# %% ../nbs/06_training.ipynb #4a2b2fc8
 def write_predictions(
     folder: str | Path,
     faces: Faces,
@@ -235,7 +232,7 @@ def write_maps(
     "Maps by image: `image_id` (N,) and `attention` (N, h, w) float16."
     write_whole(path, lambda partial: np.savez_compressed(partial, image_id=np.array(image_ids), attention=attention.astype(np.float16)))
 
-# %% ../nbs/06_training.ipynb #1932768a
+# %% ../nbs/06_training.ipynb #4a7879bb
 def train_and_save(
     network: nn.Module,
     train: Faces,
