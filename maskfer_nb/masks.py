@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TEXTURES', 'SIDE', 'CORNERS', 'key_points', 'outline', 'flat_mask', 'fit', 'Masked', 'paste', 'figure5']
 
-# %% ../nbs/03_masks.ipynb #aa0eec90
+# %% ../nbs/03_masks.ipynb #076da7e2
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from matplotlib import pyplot as plt
 
-# %% ../nbs/03_masks.ipynb #20c22f48
+# %% ../nbs/03_masks.ipynb #945ab3b3
 def _cut(jaw, heights, level):
     "The first point where a polyline, walked from ear to chin, sinks below `level`; its start if it begins lower."
     below = np.flatnonzero(heights >= level)[0]
@@ -22,7 +22,7 @@ def _cut(jaw, heights, level):
     share = (level - heights[above]) / (heights[below] - heights[above])
     return jaw[above] + share * (jaw[below] - jaw[above])
 
-# %% ../nbs/03_masks.ipynb #116d52d0
+# %% ../nbs/03_masks.ipynb #718416a5
 def key_points(
     landmarks: np.ndarray,  # (68, 2) iBUG points, pixels (x, y)
 ) -> np.ndarray:  # (6, 2) float32: left jaw, nose, right jaw, lower right jaw, chin, lower left jaw
@@ -46,7 +46,7 @@ def key_points(
         raise ValueError("turned too far to the side for a mask")
     return six.astype(np.float32)
 
-# %% ../nbs/03_masks.ipynb #aa63b163
+# %% ../nbs/03_masks.ipynb #9134e96c
 TEXTURES = {"white": (238, 241, 243), "black": (34, 34, 38), "grey": (138, 140, 144)}  # RGB; Figure 5's non-woven, black and grey cloth
 SIDE = 256  # pixels of the flat mask's square
 CORNERS = np.float32([[0.02, 0.20], [0.50, 0.03], [0.98, 0.20], [0.83, 0.74], [0.50, 0.98], [0.17, 0.74]]) * SIDE
@@ -65,7 +65,7 @@ def outline() -> np.ndarray:  # (48, 2) float32, pixels of the flat mask
     cheek = lambda top, low, side: _curve(top, (top + low) / 2 + [side * 0.02 * SIDE, 0], low)
     return np.concatenate([_curve(left, nose, right), cheek(right, low_right, 1), _curve(low_right, chin, low_left), cheek(low_left, left, -1)]).astype(np.float32)
 
-# %% ../nbs/03_masks.ipynb #86fc0470
+# %% ../nbs/03_masks.ipynb #2a72ff9c
 @lru_cache
 def flat_mask(
     texture: str,  # a key of TEXTURES
@@ -84,7 +84,7 @@ def flat_mask(
     colour = np.clip(np.array(TEXTURES[texture]) / 255 * shade[..., None], 0, 1)
     return np.concatenate([colour * alpha, alpha], -1).astype(np.float32)
 
-# %% ../nbs/03_masks.ipynb #556a1a74
+# %% ../nbs/03_masks.ipynb #6f4f982a
 def fit(
     landmarks: np.ndarray,  # (68, 2) pixels (x, y)
 ) -> np.ndarray:  # (3, 3) float64, flat mask → picture
@@ -99,14 +99,14 @@ def fit(
         raise ValueError("turned too far to the side for a mask")
     return homography
 
-# %% ../nbs/03_masks.ipynb #bfefb78f
+# %% ../nbs/03_masks.ipynb #41639437
 class Masked(NamedTuple):
     "A masked face and what the mask covers."
     image: np.ndarray  # (H, W, 3) uint8 RGB
     alpha: np.ndarray  # (H, W) float32 in [0, 1]: the share of each pixel that is covered
     polygon: np.ndarray  # (48, 2) float32, the outline in pixels (x, y)
 
-# %% ../nbs/03_masks.ipynb #f9e837ff
+# %% ../nbs/03_masks.ipynb #fda44212
 def paste(
     image: np.ndarray,  # (H, W, 3) uint8 RGB
     landmarks: np.ndarray,  # (68, 2) pixels (x, y)
@@ -123,7 +123,7 @@ def paste(
     blended = np.round(colour * 255 + image * (1 - alpha)).clip(0, 255).astype(np.uint8)
     return Masked(blended, alpha[..., 0], cv2.perspectiveTransform(outline()[None], homography)[0])
 
-# %% ../nbs/03_masks.ipynb #0474965a
+# %% ../nbs/03_masks.ipynb #5edbb265
 def figure5(
     faces: list,  # of (image, landmarks, label)
 ) -> plt.Figure:

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['cut']
 
-# %% ../nbs/07_mcn.ipynb #f96dd4e7
+# %% ../nbs/07_mcn.ipynb #5f2e0f87
 import copy
 
 from torch import nn
 
 from .networks import AttentionBranchNetwork, AttentionGenerator
 
-# %% ../nbs/07_mcn.ipynb #278f2d8c
+# %% ../nbs/07_mcn.ipynb #c7155f5d
 def cut(
     mcn: AttentionBranchNetwork,
 ) -> AttentionGenerator:

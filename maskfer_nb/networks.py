@@ -6,7 +6,7 @@
 __all__ = ['N_STAGES', 'stages', 'run_stages', 'normalise', 'head', 'VGG11', 'AttentionBranch', 'AttentionGenerator', 'weigh',
            'Attended', 'AttentionBranchNetwork', 'n_parameters', 'load_pretrained']
 
-# %% ../nbs/05_networks.ipynb #280185fb
+# %% ../nbs/05_networks.ipynb #2660e161
 from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from torchvision.models import VGG11_BN_Weights, VGG11_Weights
 from torchvision.models.vgg import cfgs, make_layers
 from torchvision.transforms.v2.functional import normalize
 
-# %% ../nbs/05_networks.ipynb #4d98c6a7
+# %% ../nbs/05_networks.ipynb #9dbc6a91
 N_STAGES = 5
 
 
@@ -32,7 +32,7 @@ def stages(
     ends = [0] + [i + 1 for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
     return nn.ModuleList(layers[start:end] for start, end in zip(ends, ends[1:]))
 
-# %% ../nbs/05_networks.ipynb #97528cc0
+# %% ../nbs/05_networks.ipynb #a8b98325
 def run_stages(stages, x: torch.Tensor) -> torch.Tensor:
     "Pass through stages in turn."
     for stage in stages: x = stage(x)
@@ -43,7 +43,7 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
     "[0, 1] → ImageNet's mean and spread, which torchvision's weights expect."
     return normalize(images, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
-# %% ../nbs/05_networks.ipynb #1b88c325
+# %% ../nbs/05_networks.ipynb #d8274b51
 def head(
     n_classes: int,
     width: float,
@@ -53,7 +53,7 @@ def head(
     hidden_layer = lambda n: [nn.Linear(n, hidden), nn.ReLU(inplace=True), nn.Dropout()]
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), *hidden_layer(channels), *hidden_layer(hidden), nn.Linear(hidden, n_classes))
 
-# %% ../nbs/05_networks.ipynb #d5e590a4
+# %% ../nbs/05_networks.ipynb #53908bc6
 class VGG11(nn.Module, PyTorchModelHubMixin):
     "Table 3's first baseline: images (N, 3, H, W) in [0, 1] → logits (N, n_classes)."
     def __init__(self, n_classes: int, width: float = 1.0, batch_norm: bool = True):
@@ -64,7 +64,7 @@ class VGG11(nn.Module, PyTorchModelHubMixin):
     def forward(self, images):
         return self.head(run_stages(self.stages, normalise(images)))
 
-# %% ../nbs/05_networks.ipynb #b91dc1b9
+# %% ../nbs/05_networks.ipynb #b8173bf7
 class AttentionBranch(nn.Module):
     "Features (N, C, h, w) → response (N, n_classes, h, w), whose GAP is the branch's logits, and attention (N, 1, h, w) in [0, 1]."
     def __init__(self, channels: int, n_classes: int):
@@ -77,7 +77,7 @@ class AttentionBranch(nn.Module):
         response = self.response(self.features(features))
         return response, self.attention(response)
 
-# %% ../nbs/05_networks.ipynb #a1e5e9d0
+# %% ../nbs/05_networks.ipynb #2f20fe06
 class AttentionGenerator(nn.Module):
     "Images (N, 3, H, W) in [0, 1] → attention (N, 1, H / 2^stage, W / 2^stage) in [0, 1] (Figure 2 (b))."
     def __init__(self, n_classes: int, width: float, batch_norm: bool, stage: int):
@@ -91,7 +91,7 @@ class AttentionGenerator(nn.Module):
     def forward(self, images):
         return self.branch(self.features(images))[1]
 
-# %% ../nbs/05_networks.ipynb #0578f26e
+# %% ../nbs/05_networks.ipynb #6ab864b4
 def weigh(
     features: torch.Tensor,  # (N, C, h, w), F(x)
     attention: torch.Tensor,  # (N, 1, h, w), M(x)
@@ -100,7 +100,7 @@ def weigh(
     "Weigh features by attention. Raises KeyError for another word."
     return {"product": attention, "residual": 1 + attention}[combine] * features
 
-# %% ../nbs/05_networks.ipynb #916ef653
+# %% ../nbs/05_networks.ipynb #2a3ba35f
 class Attended(NamedTuple):
     "What a network with an attention branch returns."
     logits: torch.Tensor  # (N, n_classes), the perception branch
@@ -128,12 +128,12 @@ class AttentionBranchNetwork(nn.Module, PyTorchModelHubMixin):
         logits = self.head(run_stages(self.perception, weigh(features, attention, self.combine)))
         return Attended(logits, attention_logits, attention)
 
-# %% ../nbs/05_networks.ipynb #6f64dc23
+# %% ../nbs/05_networks.ipynb #a801d060
 def n_parameters(network: nn.Module) -> int:
     "Number of weights, frozen ones included."
     return sum(p.numel() for p in network.parameters())
 
-# %% ../nbs/05_networks.ipynb #d9a395ea
+# %% ../nbs/05_networks.ipynb #61aa99ed
 def load_pretrained(
     network: nn.Module,  # VGG11, ABN, MCN or FECN at width 1
     pretrained: str,  # 'imagenet' for the file in torchvision's cache, or a path: .safetensors, or .pth as torchvision saves it

@@ -7,7 +7,7 @@ __all__ = ['SHIFT', 'augment', 'Faces', 'load_faces', 'as_float', 'loss', 'logit
            'write_whole', 'packed', 'save_checkpoint', 'load_checkpoint', 'learning_rate', 'train_epoch', 'fit',
            'write_predictions', 'write_maps', 'train_and_save']
 
-# %% ../nbs/06_training.ipynb #bfe31a63
+# %% ../nbs/06_training.ipynb #5105b7e3
 import hashlib
 import json
 import os
@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from .networks import Attended
 
-# %% ../nbs/06_training.ipynb #e841f317
+# %% ../nbs/06_training.ipynb #e446f85f
 class Faces(NamedTuple):
     "A split of a data set in memory."
     images: torch.Tensor  # (N, 3, H, W) uint8
@@ -46,7 +46,7 @@ def load_faces(
     images, labels = zip(*split)
     return Faces(torch.stack(images), torch.tensor(labels), [Path(path).stem for path, _ in split.samples], split.classes)
 
-# %% ../nbs/06_training.ipynb #5681f31a
+# %% ../nbs/06_training.ipynb #841c3ca7
 SHIFT = 0.1  # of the side, at most
 augment = nn.Sequential(K.RandomHorizontalFlip(p=0.5), K.RandomAffine(degrees=0, translate=(SHIFT, SHIFT), padding_mode="border", p=1.0))
 
@@ -55,7 +55,7 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
     "uint8 → float32 in [0, 1]."
     return images.float() / 255
 
-# %% ../nbs/06_training.ipynb #2b7b92d7
+# %% ../nbs/06_training.ipynb #7205de93
 def loss(
     output,  # logits (N, K), or `Attended`
     labels: torch.Tensor,  # (N,) int64
@@ -69,7 +69,7 @@ def logits_of(output) -> torch.Tensor:
     "The logits a network answers with: with an attention branch, the perception branch's."
     return output.logits if isinstance(output, Attended) else output
 
-# %% ../nbs/06_training.ipynb #07c4bcb0
+# %% ../nbs/06_training.ipynb #f9b2b4b3
 @torch.inference_mode()
 def predict(
     network: nn.Module,
@@ -93,7 +93,7 @@ def accuracy_and_loss(network: nn.Module, faces: Faces) -> tuple[float, float]:
     labels = faces.labels.cpu()
     return (probabilities.argmax(1) == labels).float().mean().item(), F.nll_loss(probabilities.clamp_min(1e-9).log(), labels).item()
 
-# %% ../nbs/06_training.ipynb #b653dada
+# %% ../nbs/06_training.ipynb #dbcede46
 def write_whole(path: str | Path, write):
     "Call `write` on a temporary name beside `path`, then rename: a file is there whole or not at all."
     path = Path(path)
@@ -129,7 +129,7 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return json.loads(metadata["history"])
 
-# %% ../nbs/06_training.ipynb #c8bfbf7a
+# %% ../nbs/06_training.ipynb #09adb75d
 def learning_rate(
     done: float,  # share of the training that is done, in [0, 1]
     peak: float,
@@ -137,7 +137,7 @@ def learning_rate(
     "One cycle: up for the first quarter, then down to zero by a half cosine."
     return peak * (done / 0.25 if done < 0.25 else 0.5 * (1 + np.cos(np.pi * (done - 0.25) / 0.75)))
 
-# %% ../nbs/06_training.ipynb #8bbd666d
+# %% ../nbs/06_training.ipynb #6bcfe952
 def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: int, rate, bar: tqdm) -> tuple[float, float]:
     "One pass over the faces, this process's share of each batch; `rate` maps the share of the pass done to a learning rate. Returns accuracy and loss."
     network.train()
@@ -160,7 +160,7 @@ def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: in
     seen = sum(len(batch[fabric.global_rank :: fabric.world_size]) for batch in batches)
     return right / seen, total / seen
 
-# %% ../nbs/06_training.ipynb #eb279421
+# %% ../nbs/06_training.ipynb #0106dd47
 def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: Path, epochs: int, seed: int, batch_size: int, peak: float) -> list:
     "`fit` on one device or process of several; returns the history."
     plan = repr((type(network), epochs, seed, batch_size, peak, fabric.world_size, [hashlib.sha256(faces.images.numpy().tobytes()).hexdigest() for faces in (train, val)]))
@@ -184,7 +184,7 @@ def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: P
             fabric.barrier()
     return history
 
-# %% ../nbs/06_training.ipynb #b54a5137
+# %% ../nbs/06_training.ipynb #6d861636
 def fit(
     network: nn.Module,
     train: Faces,
@@ -209,7 +209,7 @@ def fit(
     network.to(memory_format=torch.contiguous_format)
     return pd.DataFrame(history)
 
-# %% ../nbs/06_training.ipynb #4a2b2fc8
+# %% ../nbs/06_training.ipynb #deb4f514
 def write_predictions(
     folder: str | Path,
     faces: Faces,
@@ -232,7 +232,7 @@ def write_maps(
     "Maps by image: `image_id` (N,) and `attention` (N, h, w) float16."
     write_whole(path, lambda partial: np.savez_compressed(partial, image_id=np.array(image_ids), attention=attention.astype(np.float16)))
 
-# %% ../nbs/06_training.ipynb #4a7879bb
+# %% ../nbs/06_training.ipynb #e263ab68
 def train_and_save(
     network: nn.Module,
     train: Faces,

@@ -62,7 +62,7 @@ def test_provenance_says_what_was_done(smoke):
     assert list(stages) == ["04_datasets", "seed0/07_mcn", "seed0/08_fecn", "10_evaluation"]
     for stage in stages.values():
         assert {"commit", "parameters", "packages", "device", "seconds", "inputs"} <= set(stage)
-    assert stages["seed0/07_mcn"]["parameters"]["epochs"] == 20 and "data" in stages["seed0/07_mcn"]["inputs"]
+    assert stages["seed0/07_mcn"]["parameters"]["epochs"] == 15 and "data" in stages["seed0/07_mcn"]["inputs"]
 
 
 def test_a_second_run_does_nothing(smoke):
