@@ -25,7 +25,7 @@ def code(notebook, *modules):
 
 def parameters(**own):
     "A notebook's parameters as JSON; `{seed}` is the wildcard's."
-    return lambda wildcards: json.dumps({"run": RUN, **own, **({"seed": int(wildcards.seed)} if "seed" in wildcards.keys() else {})})
+    return lambda wildcards: json.dumps({"run": RUN, **own, **({"seed": int(wildcards.seed)} if "seed" in wildcards.keys() else {})}, sort_keys=True)
 
 
 def step(notebook, inputs=""):

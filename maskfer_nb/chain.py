@@ -6,8 +6,9 @@
 __all__ = ['PACKAGES', 'MAKES', 'root', 'device_name', 'check_parameters', 'file_hash', 'code_hash', 'provenance', 'write_json',
            'execute', 'before', 'main']
 
-# %% ../nbs/00_chain.ipynb #1097d3ce
+# %% ../nbs/00_chain.ipynb #222cb454
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-# %% ../nbs/00_chain.ipynb #95fc42c4
+# %% ../nbs/00_chain.ipynb #53744e2b
 def root() -> Path:
     "The repository's root, from any folder inside it; the current folder elsewhere."
     here = Path.cwd()
@@ -30,28 +31,31 @@ def device_name() -> str:
     import torch
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
 
-# %% ../nbs/00_chain.ipynb #db98d9d7
+# %% ../nbs/00_chain.ipynb #ca1b7e6f
 def check_parameters(
     notebook: str | Path,
     parameters: dict,
 ):
-    "Raises ValueError that names a parameter which the notebook's `parameters` cell does not have."
+    "Raises ValueError that names a parameter which the notebook's `parameters` cell does not have, or has with another type."
     import papermill
-    known = papermill.inspect_notebook(str(notebook))
-    for name in parameters:
+    known = {name: ast.literal_eval(cell["default"]) for name, cell in papermill.inspect_notebook(str(notebook)).items()}
+    for name, value in parameters.items():
         if name not in known: raise ValueError(f"{notebook}: no parameter '{name}'; it has {', '.join(known)}")
+        wanted = type(known[name])
+        if type(value) not in ((float, int) if wanted is float else (wanted,)):
+            raise ValueError(f"{notebook}: '{name}' must be {wanted.__name__}, not {value!r}")
 
-# %% ../nbs/00_chain.ipynb #1cb31d9a
+# %% ../nbs/00_chain.ipynb #2f88097c
 PACKAGES = ["torch", "torchvision", "lightning", "kornia", "numpy", "pandas", "opencv-python-headless", "dlib-bin", "scikit-learn", "grad-cam", "papermill"]
 
 
 def file_hash(path: str | Path) -> str:
-    "SHA-256 of a file; of a folder, over the names and sizes of what lies below it."
+    "SHA-256 of a file; of a folder, over the names and contents of all files below it."
     path = Path(path)
-    if path.is_dir():
-        names = "\n".join(f"{p.relative_to(path).as_posix()} {p.stat().st_size}" for p in sorted(path.rglob("*")) if p.is_file())
-        return hashlib.sha256(names.encode()).hexdigest()
-    with open(path, "rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
+    if path.is_file():
+        with open(path, "rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
+    lines = [f"{file.relative_to(path).as_posix()} {file_hash(file)}" for file in sorted(path.rglob("*")) if file.is_file()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def code_hash(notebook: str | Path) -> str:
@@ -77,7 +81,7 @@ def write_json(path: Path, content):
     partial.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(partial, path)
 
-# %% ../nbs/00_chain.ipynb #f455c393
+# %% ../nbs/00_chain.ipynb #6d575508
 def execute(
     notebook: str | Path,
     output: str | Path,  # the executed notebook; its provenance goes beside it
@@ -103,7 +107,7 @@ def execute(
     write_json(run / "provenance.json", {path.relative_to(run).with_suffix("").as_posix(): json.loads(path.read_text()) for path in sorted(stages, key=lambda p: p.stem)})
     print(f"✓ {output.with_suffix('')}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
-# %% ../nbs/00_chain.ipynb #39a46d9e
+# %% ../nbs/00_chain.ipynb #b57f2aba
 MAKES = {"04_datasets": "data/table1.csv", "07_mcn": "seed0/mcn/predictions.parquet", "08_fecn": "seed0/fecn/predictions.parquet"}
 
 
@@ -116,7 +120,7 @@ def before(
         if name >= notebook: break
         if not (run / result).exists(): execute(root() / f"nbs/{name}.ipynb", (run / result).parent.parent / f"{name}.ipynb", run, {"run": str(run)})
 
-# %% ../nbs/00_chain.ipynb #3e04fa26
+# %% ../nbs/00_chain.ipynb #28cbd202
 def main():
     "`NOTEBOOK OUTPUT RUN --parameters JSON --inputs PATH …`, what the Snakefile calls."
     parser = argparse.ArgumentParser(description="Run a chain notebook by papermill, checked and with provenance.")

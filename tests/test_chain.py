@@ -12,6 +12,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 RUN = Path("runs/smoke-drawn")
@@ -28,6 +29,13 @@ def copy(tmp_path_factory):
 def snakemake(folder, *config, until=()):
     command = [sys.executable, "-m", "snakemake", "--cores", "all", "--quiet", "all", *until, "--config", "profile=smoke", *config]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder)})
+
+
+def change_profile(folder, stage, **changes):
+    path = folder / "profiles/smoke.yaml"
+    profile = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())
+    profile[stage].update(changes)
+    path.write_text(yaml.safe_dump(profile))
 
 
 def executed(folder):
@@ -73,7 +81,8 @@ def test_a_second_run_does_nothing(smoke):
 
 def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
     folder, before = smoke[0], executed(smoke[0])
-    result = snakemake(folder, "source=drawn", 'fecn={"epochs": 1, "batch_size": 32}')
+    change_profile(folder, "fecn", epochs=1)
+    result = snakemake(folder, "source=drawn")
     assert result.returncode == 0, result.stdout + result.stderr
     after = executed(folder)
     assert {name for name in after if after[name] != before[name]} == {"seed0/08_fecn", "10_evaluation"}
@@ -82,23 +91,29 @@ def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
 
 def test_two_runs_with_one_seed_predict_the_same(smoke):
     folder = smoke[0]
-    first = (folder / RUN / "seed0/mcn/predictions.parquet").read_bytes(), (folder / RUN / "seed0/mcn/attention.npz").read_bytes()
-    data = json.loads((folder / RUN / "seed0/07_mcn.json").read_text())["inputs"]["data"]
+    results = lambda: [(folder / RUN / f"seed0/mcn/{name}").read_bytes() for name in ("model.safetensors", "predictions.parquet", "attention.npz")]
+    data = lambda: json.loads((folder / RUN / "seed0/07_mcn.json").read_text())["inputs"]["data"]
+    first = data(), results()
     shutil.rmtree(folder / RUN / "data")
     shutil.rmtree(folder / RUN / "seed0/mcn")
     assert snakemake(folder, "source=drawn", until=["--until", "mcn"]).returncode == 0
-    assert json.loads((folder / RUN / "seed0/07_mcn.json").read_text())["inputs"]["data"] == data
-    assert ((folder / RUN / "seed0/mcn/predictions.parquet").read_bytes(), (folder / RUN / "seed0/mcn/attention.npz").read_bytes()) == first
+    assert (data(), results()) == first
 
 
-def test_a_misspelt_parameter_is_an_error_that_names_it(smoke):
-    result = snakemake(smoke[0], "source=drawn", 'mcn={"width": 0.125, "epoch": 3}')
-    assert result.returncode != 0 and "07_mcn.ipynb: no parameter 'epoch'; it has run, seed, width" in result.stderr
+@pytest.mark.parametrize("changes, message", [
+    ({"epoch": 3}, "07_mcn.ipynb: no parameter 'epoch'; it has run, seed, width"),
+    ({"epochs": "many"}, "07_mcn.ipynb: 'epochs' must be int, not 'many'"),
+])
+def test_a_wrong_parameter_is_an_error_that_names_it(smoke, changes, message):
+    change_profile(smoke[0], "mcn", **changes)
+    result = snakemake(smoke[0], "source=drawn")
+    assert result.returncode != 0 and message in result.stderr
 
 
 def test_a_failing_cell_stops_the_chain_with_its_error_and_keeps_the_notebook(smoke):
     folder = smoke[0]
-    result = snakemake(folder, "source=drawn", 'mcn={"combine": "sum", "epochs": 1}')
+    change_profile(folder, "mcn", combine="sum")
+    result = snakemake(folder, "source=drawn")
     assert result.returncode != 0 and "07_mcn.ipynb, cell" in result.stderr and "KeyError: 'sum'" in result.stderr
     kept = nbformat.read(folder / RUN / "seed0/07_mcn.ipynb", 4)
     assert any(output.output_type == "error" and output.ename == "KeyError" for cell in kept.cells for output in cell.get("outputs", []))
