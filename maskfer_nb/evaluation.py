@@ -6,10 +6,10 @@
 __all__ = ['NAMES', 'EXPRESSION_NETWORKS', 'PAPER', 'BUFFERS', 'STYLE', 'LIMITS', 'CAPTIONS', 'need', 'seeds', 'maker',
            'predictions', 'classes', 'wilson', 'accuracies', 'table3', 'table3_text', 'markdown', 'parameters',
            'best_epoch', 'table1', 'training_images', 'table2', 'table2_text', 'confusion', 'figure7', 'maps',
-           'unmasked', 'figure6_numbers', 'over', 'figure6', 'face', 'curves', 'save', 'picture', 'listing', 'rejects',
-           'provenance', 'origin', 'verdict', 'made_with', 'write', 'report']
+           'unmasked', 'mean_maps', 'figure6_numbers', 'figure6_mean', 'over', 'figure6', 'face', 'curves', 'save',
+           'picture', 'listing', 'rejects', 'provenance', 'origin', 'verdict', 'made_with', 'write', 'report']
 
-# %% ../nbs/10_evaluation.ipynb #1624d9f3
+# %% ../nbs/10_evaluation.ipynb #98886726
 import base64, html, io, json, os
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from .sources import LABELS  # the paper's four first, in its order
 
-# %% ../nbs/10_evaluation.ipynb #e41f0415
+# %% ../nbs/10_evaluation.ipynb #c68c1a75
 NAMES = {"vgg11": "VGG11", "abn": "ABN", "mcn": "MCN", "fecn": "FECN (ours)"}  # in the order of Table 2
 EXPRESSION_NETWORKS = ("vgg11", "abn", "fecn")  # what Table 3 and Figure 7 compare
 
@@ -36,7 +36,7 @@ PAPER = pd.DataFrame(
      [69.0, 98.0, 90.0, 90.0, 86.7]],
     index=pd.Index(EXPRESSION_NETWORKS, name="network"), columns=pd.Index([*LABELS[:4], "total"], name="class"))
 
-# %% ../nbs/10_evaluation.ipynb #2b21f0a1
+# %% ../nbs/10_evaluation.ipynb #08081f44
 def need(
     path: Path,  # a file of the run
     notebook: str,  # the notebook that writes it
@@ -63,7 +63,7 @@ def maker(
     "The chain notebook that trains this network."
     return "07_mcn" if network == "mcn" else "08_fecn"
 
-# %% ../nbs/10_evaluation.ipynb #9f7c0555
+# %% ../nbs/10_evaluation.ipynb #37a114b5
 def predictions(
     run: Path,  # the run folder
     networks: tuple = EXPRESSION_NETWORKS,  # ("mcn",) for stage 1: masked or unmasked, on the MU test images
@@ -95,7 +95,7 @@ def classes(
     "The labels that occur, in the paper's order."
     return sorted(p.label.unique(), key=lambda c: (LABELS.index(c) if c in LABELS else len(LABELS), c))
 
-# %% ../nbs/10_evaluation.ipynb #dcb43d74
+# %% ../nbs/10_evaluation.ipynb #76c4889d
 def wilson(
     accuracy,  # per cent, a number or an array
     images,  # how many distinct test images it was measured on
@@ -105,7 +105,7 @@ def wilson(
     low, high = proportion_confint(share * images, images, method="wilson")
     return 100 * low, 100 * high
 
-# %% ../nbs/10_evaluation.ipynb #83555224
+# %% ../nbs/10_evaluation.ipynb #5debdaaf
 def accuracies(
     p: pd.DataFrame,  # predictions
 ) -> pd.DataFrame:
@@ -124,7 +124,7 @@ def accuracies(
     order = pd.MultiIndex.from_product([present, [*classes(p[p["class"] != "total"].rename(columns={"class": "label"})), "total"]], names=t.index.names)
     return t.loc[order].reset_index()
 
-# %% ../nbs/10_evaluation.ipynb #48a4510b
+# %% ../nbs/10_evaluation.ipynb #93c58317
 def table3(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -159,7 +159,7 @@ def markdown(
     rows = [text.columns, ["---"] * text.shape[1], *text.itertuples(index=False)]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
 
-# %% ../nbs/10_evaluation.ipynb #5718087f
+# %% ../nbs/10_evaluation.ipynb #8778ad79
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 def parameters(
@@ -177,7 +177,7 @@ def best_epoch(
     history = pd.read_csv(path).sort_values(["val_accuracy", "val_loss"], ascending=[False, True])
     return int(history.epoch.iloc[0])
 
-# %% ../nbs/10_evaluation.ipynb #228cfd2a
+# %% ../nbs/10_evaluation.ipynb #1f735739
 def table1(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -193,7 +193,7 @@ def training_images(
     t = table1(run)
     return int(t.train[(t.dataset == f"{dataset}-dataset") & (t["class"] == "all")].item())
 
-# %% ../nbs/10_evaluation.ipynb #095390e0
+# %% ../nbs/10_evaluation.ipynb #0fa5a870
 def table2(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -225,7 +225,7 @@ def table2_text(
                          "attention map": t.attention_map.map({True: "output", False: "–"}), "parameters": t.parameters.map("{:,}".format),
                          "best epoch": t.best_epoch, "masked or unmasked, %": t.apply(mu, axis=1)})
 
-# %% ../nbs/10_evaluation.ipynb #9330947b
+# %% ../nbs/10_evaluation.ipynb #c031e237
 def confusion(
     p: pd.DataFrame,  # predictions of one network
 ) -> pd.DataFrame:
@@ -234,7 +234,7 @@ def confusion(
     a_seed = [confusion_matrix(s.label, s.predicted, labels=order, normalize="true") for _, s in p.groupby("seed")]
     return pd.DataFrame(np.mean(a_seed, axis=0), index=order, columns=order)
 
-# %% ../nbs/10_evaluation.ipynb #3b1887e8
+# %% ../nbs/10_evaluation.ipynb #cfa83d28
 def figure7(
     run: Path,  # the run folder
 ) -> Figure:
@@ -251,7 +251,7 @@ def figure7(
     fig.colorbar(axes[-1].collections[0], ax=axes, shrink=0.8, pad=0.01, label="share of the true class")
     return fig
 
-# %% ../nbs/10_evaluation.ipynb #7e236955
+# %% ../nbs/10_evaluation.ipynb #5926f98f
 def maps(
     run: Path,  # the run folder
     seed: int,
@@ -269,24 +269,47 @@ def unmasked(
     "The same face's image without a mask."
     return image_id.rsplit("-", 1)[0] + "-unmasked"
 
-# %% ../nbs/10_evaluation.ipynb #beff45b2
+# %% ../nbs/10_evaluation.ipynb #89feb1e5
+def mean_maps(
+    run: Path,  # the run folder
+    seed: int,
+) -> dict[str, dict[str, np.ndarray]]:
+    "The mean map (h, w) over all M-FER test faces of a class, in [0, 1]: by column (a), (b), (c) of Figure 6, then by class."
+    faces = predictions(run, ("abn",)).query("seed == @seed")
+    mcn, abn = maps(run, seed, "mcn"), maps(run, seed, "abn")
+    column = lambda of: {c: np.mean([of(i) for i in faces.image_id[faces.label == c]], axis=0) for c in classes(faces)}
+    return {"(a) MCN, masked": column(mcn.get), "(b) MCN, unmasked": column(lambda i: mcn[unmasked(i)]), "(c) ABN, masked": column(abn.get)}
+
+
 def figure6_numbers(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
     "Mean attention in [0, 1] over all M-FER test faces of a class: rows (seed, class or `all`), columns (a), (b), (c) of Figure 6."
-    p = predictions(run, ("abn",))
     rows = []
     for seed in seeds(run):
-        mcn, abn = maps(run, seed, "mcn"), maps(run, seed, "abn")
-        faces = p[p.seed == seed]
-        means = pd.DataFrame({"(a) MCN, masked": [mcn[i].mean() for i in faces.image_id],
-                              "(b) MCN, unmasked": [mcn[unmasked(i)].mean() for i in faces.image_id],
-                              "(c) ABN, masked": [abn[i].mean() for i in faces.image_id]})
-        by_class = means.groupby(faces.label.to_numpy()).mean().loc[classes(p)]
-        rows.append(pd.concat([by_class, means.mean().to_frame("all").T]))
+        means = pd.DataFrame({column: {c: m.mean() for c, m in of_class.items()} for column, of_class in mean_maps(run, seed).items()})
+        rows.append(pd.concat([means, means.mean().to_frame("all").T]))  # classes have equally many faces
     return pd.concat(rows, keys=seeds(run), names=["seed", "class"]).astype(float)
 
-# %% ../nbs/10_evaluation.ipynb #26d6d8f3
+
+def figure6_mean(
+    run: Path,  # the run folder
+    seed: int,  # whose maps to draw
+) -> Figure:
+    "Figure 6 without faces: the mean map over all test faces of a class. Photographs may not be shown everywhere; these may."
+    means = mean_maps(run, seed)
+    rows = list(next(iter(means.values())))
+    fig = Figure(figsize=(5.6, 1.45 * len(rows) + 0.4), layout="compressed")
+    axes = fig.subplots(len(rows), len(means), squeeze=False)
+    for ax, (c, column) in zip(axes.flat, [(c, column) for c in rows for column in means]):
+        colours = ax.imshow(means[column][c], cmap="jet", vmin=0, vmax=1)
+        ax.set(xticks=[], yticks=[])
+        if ax in axes[0]: ax.set_title(column, fontsize=9)
+        if ax in axes[:, 0]: ax.set_ylabel(c)
+    fig.colorbar(colours, ax=axes, shrink=0.7, label="mean attention, 0 to 1")
+    return fig
+
+# %% ../nbs/10_evaluation.ipynb #9d13a837
 def over(
     ax,  # matplotlib axes
     face: np.ndarray,  # (H, W) grey
@@ -335,7 +358,7 @@ def face(run, folder, label, image_id):
     "A face of the M-FER data set, (H, W) uint8 grey."
     return np.asarray(Image.open(need(Path(run) / "data" / "mfer" / folder / label / f"{image_id}.png", "04_datasets")).convert("L"))
 
-# %% ../nbs/10_evaluation.ipynb #944f3f02
+# %% ../nbs/10_evaluation.ipynb #35872b26
 def curves(
     run: Path,  # the run folder
 ) -> Figure:
@@ -355,7 +378,7 @@ def curves(
     fig.axes[0].legend(*(pair[:2] for pair in fig.axes[0].get_legend_handles_labels()), fontsize=8)
     return fig
 
-# %% ../nbs/10_evaluation.ipynb #80c44ded
+# %% ../nbs/10_evaluation.ipynb #a549544c
 def save(
     path: Path,  # where to
     content: bytes | str | Figure,  # a figure becomes a PNG at 150 dpi
@@ -384,7 +407,7 @@ def listing(table, **options):
     filled = table.astype(object).where(table.notna(), "")
     return f'<div class="wide">{filled.to_html(index=False, border=0, **options)}</div>'
 
-# %% ../nbs/10_evaluation.ipynb #57fc1f03
+# %% ../nbs/10_evaluation.ipynb #d3732653
 def rejects(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -416,7 +439,7 @@ def origin(
             "They are photographs of real people: keep this file where the photographs may be kept.")
     return f"Faces: {t.source[0]} ({t.licence[0]}). {kind}"
 
-# %% ../nbs/10_evaluation.ipynb #95379d08
+# %% ../nbs/10_evaluation.ipynb #5e08bf13
 def verdict(
     t: pd.DataFrame,  # from table3
 ) -> str:
@@ -429,7 +452,7 @@ def verdict(
     return (f"{scores}, on {r.images:.0f} masked test faces, {r.seeds:.0f} seed{'s' if r.seeds > 1 else ''}. FECN minus VGG11: {lead:+.1f} points{paper}; "
             f"a single accuracy on {r.images:.0f} faces is known to about ±{(r.high - r.low) / 2:.1f} points, so read smaller differences with care.")
 
-# %% ../nbs/10_evaluation.ipynb #bbd62a77
+# %% ../nbs/10_evaluation.ipynb #c5d10305
 def made_with(
     stages: pd.DataFrame,  # from provenance
 ) -> str:
@@ -439,7 +462,7 @@ def made_with(
     long = pd.DataFrame([*((stage, kind, text) for (stage, kind), text in details.items() if text), *(("all", "versions", v) for v in stages.versions.unique())])
     return listing(stages[["stage", "device", "seconds", "finished", "commit"]], classes="left") + listing(long, classes="left", header=False)
 
-# %% ../nbs/10_evaluation.ipynb #68a3cc91
+# %% ../nbs/10_evaluation.ipynb #33f03c91
 STYLE = """
 :root{font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif;color:#1c2430;background:#f4f5f7}
 body{max-width:62rem;margin:0 auto;padding:1.2rem}
@@ -465,17 +488,18 @@ CAPTIONS = {
     "figure6": "Figure 6. (a) MCN on the masked face, (b) MCN on the same face unmasked, (c) ABN. One colour scale from 0 to 1 for every map; the number "
                "below is the mean of the map over all test faces of that class. Grad-CAM is scaled by its library to each picture's own maximum: it says where, not how much.",
     "figure7": "Figure 7. Confusion matrices, rows sum to 1, mean over seeds. In the paper the matrices captioned (a) and (c) carry each other's numbers, if its Table 3 is right.",
+    "figure6_mean": "Figure 6 in the mean: the average of the map over all test faces of a class, no face shown.",
     "curves": "Training (grey) and validation (blue) accuracy; the dot is the epoch validation picked."}
 
-# %% ../nbs/10_evaluation.ipynb #3eba1de4
+# %% ../nbs/10_evaluation.ipynb #c941a276
 def write(
     run: Path,  # the run folder
 ) -> dict[str, pd.DataFrame]:
-    "Writes `tables/table{1,2,3}.csv` and `figures/{figure6,figure7,curves}.png`; returns the tables."
+    "Writes `tables/table{1,2,3}.csv` and `figures/{figure6,figure6_mean,figure7,curves}.png`; returns the tables."
     run = Path(run)
     tables = {"table1": table1(run), "table2": table2(run), "table3": table3(run)}
     for name, table in tables.items(): save(run / "tables" / f"{name}.csv", table.to_csv(index=False))
-    for name, figure in {"figure6": figure6(run, seeds(run)[0]), "figure7": figure7(run), "curves": curves(run)}.items():
+    for name, figure in {"figure6": figure6(run, seeds(run)[0]), "figure6_mean": figure6_mean(run, seeds(run)[0]), "figure7": figure7(run), "curves": curves(run)}.items():
         save(run / "figures" / f"{name}.png", figure)
     return tables
 
@@ -494,7 +518,7 @@ def report(
             '<p class="note">± is the standard deviation over seeds. The interval is Wilson\'s 95 % at the number of test faces, around the mean accuracy: '
             'seeds judge the same faces, so pooling them would make it too narrow.</p>',
         "Figure 7. What is taken for what": pictures["figure7"],
-        "Figure 6. Where the networks look": pictures["figure6"] + f'<p class="note">Mean attention over all test faces, seed {seed}, the one in the picture:</p>' + listing(numbers.loc[seed].reset_index()) +
+        "Figure 6. Where the networks look": pictures["figure6"] + f'<p class="note">Mean attention over all test faces, seed {seed}, the one in the picture:</p>' + listing(numbers.loc[seed].reset_index()) + pictures["figure6_mean"] +
             '<p class="note">Over all classes, seed by seed:</p>' + listing(numbers.xs("all", level="class").reset_index()),
         "Table 2. The networks": listing(table2_text(t["table2"])) + '<p class="note">Parameters as stored, FECN\'s with its frozen generator. Epochs count from 0; the epoch is chosen on the validation split, never on the test split.</p>',
         "Training": pictures["curves"],
