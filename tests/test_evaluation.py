@@ -185,6 +185,15 @@ def test_figure6(run):
     assert panels[1, 3].get_xlabel() == f"class mean {numbers.loc[(1, 'happy'), '(b) MCN, unmasked']:.2f}"
 
 
+def test_mean_maps_are_the_means_of_the_class(run):
+    means = ev.mean_maps(run, 1)
+    assert list(means) == ["(a) MCN, masked", "(b) MCN, unmasked", "(c) ABN, masked"] and list(means["(c) ABN, masked"]) == FOUR
+    saved = np.load(run / "seed1/mcn/attention.npz")
+    happy = [i for i, name in enumerate(saved["image_id"]) if "-happy-" in name and name.endswith("-unmasked")]
+    assert np.allclose(means["(b) MCN, unmasked"]["happy"], saved["attention"][happy].astype(float).mean(0), atol=1e-3)
+    assert len(ev.figure6_mean(run, 1).axes) == 4 * 3 + 1
+
+
 class Loads(HTMLParser):
     "What a page would load, and which pictures it carries."
     def __init__(self):
@@ -205,11 +214,11 @@ def test_report_is_self_contained(run):
     page.feed(text)
     assert path == run / "report.html" and page.loads == [] and page.tags.isdisjoint({"script", "link", "iframe", "object", "embed", "base"})
     assert not re.search(r"url\(|@import", text)
-    assert {"figure5", "figure6", "figure7", "curves"} == set(page.pictures)
+    assert {"figure5", "figure6", "figure6_mean", "figure7", "curves"} == set(page.pictures)
     for words in ("86.7", "no face found", "&lt;jaw&gt;", "0123abc", "2.15.0", "computer-made", "not agreed", "MU-dataset", "ab" * 32): assert words in text
     assert "<jaw>" not in text and text.count("torch 2.15.0") == 1 and "&lt;NA&gt;" not in text and "7 pixels" not in text
     assert {p.name for p in (run / "tables").iterdir()} == {"table1.csv", "table2.csv", "table3.csv"}
-    assert {p.name for p in (run / "figures").iterdir()} == {"figure5.png", "figure6.png", "figure7.png", "curves.png"}
+    assert {p.name for p in (run / "figures").iterdir()} == {"figure5.png", "figure6.png", "figure6_mean.png", "figure7.png", "curves.png"}
     pd.testing.assert_frame_equal(pd.read_csv(run / "tables/table3.csv"), ev.table3(run))
 
 
