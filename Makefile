@@ -1,7 +1,7 @@
 # make reproduce   the whole chain: PROFILE=smoke|small|paper SOURCE=… DATA=folder-or-zip SEEDS="0 1 2"
 # make test        what CI runs
 # make lab         JupyterLab on the notebooks
-# make figures     the reference runs' figures, tables and numbers in figures/ and results/; DATA: FER+
+# make figures     a small run's figures, tables and predictions to figures/ and results/: SOURCE=drawn, or SOURCE=ferplus DATA=…
 PYTHON ?= python3
 PROFILE ?= small
 SOURCE ?=
@@ -33,15 +33,15 @@ test: .venv/installed
 lab: .venv/installed
 	$(BIN)/jupyter lab --notebook-dir . nbs/index.ipynb
 
-# Reference runs: drawn faces for what shows faces, FER+ (DATA) for what is measured. No photograph is copied.
-publish = mkdir -p figures/$(1) results/$(1) && cp $(foreach file,$(2) tables/table1.csv tables/table2.csv tables/table3.csv provenance.json,runs/small-$(1)/$(file)) figures/$(1)/ && \
-	cd runs/small-$(1) && cp --parents seed*/*/predictions.parquet seed*/*/history.csv ../../results/$(1)/
+# A reference run's figures and tables to figures/, its predictions to results/. Of photographs only what shows no face is copied.
+REFERENCE = runs/small-$(SOURCE)
+shown = $(if $(filter drawn,$(SOURCE)),figure5 figure6) figure6_mean figure7
 
 figures:
-	$(MAKE) reproduce PROFILE=small SOURCE=drawn DATA=
-	$(MAKE) reproduce PROFILE=small SOURCE=ferplus
-	$(call publish,drawn,figures/figure5.png figures/figure6.png figures/figure7.png)
-	$(call publish,ferplus,figures/figure7.png)
+	$(MAKE) reproduce PROFILE=small
+	mkdir -p figures/$(SOURCE) results/$(SOURCE)
+	cp $(shown:%=$(REFERENCE)/figures/%.png) $(REFERENCE)/tables/*.csv $(REFERENCE)/provenance.json figures/$(SOURCE)/
+	cd $(REFERENCE) && cp --parents seed*/*/predictions.parquet seed*/*/history.csv ../../results/$(SOURCE)/
 
 readme:
 	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' > $(README)

@@ -217,7 +217,7 @@ def test_report_is_self_contained(run):
     assert {"figure5", "figure6", "figure6_mean", "figure7", "curves"} == set(page.pictures)
     for words in ("86.7", "no face found", "&lt;jaw&gt;", "0123abc", "2.15.0", "computer-made", "not agreed", "MU-dataset", "ab" * 32): assert words in text
     assert "<jaw>" not in text and text.count("torch 2.15.0") == 1 and "&lt;NA&gt;" not in text and "7 pixels" not in text
-    assert {p.name for p in (run / "tables").iterdir()} == {"table1.csv", "table2.csv", "table3.csv"}
+    assert {p.name for p in (run / "tables").iterdir()} == {"table1.csv", "table2.csv", "table3.csv", "figure6.csv"}
     assert {p.name for p in (run / "figures").iterdir()} == {"figure5.png", "figure6.png", "figure6_mean.png", "figure7.png", "curves.png"}
     pd.testing.assert_frame_equal(pd.read_csv(run / "tables/table3.csv"), ev.table3(run))
 
