@@ -35,6 +35,7 @@ def step(notebook, inputs=""):
 
 rule all:
     input: f"{RUN}/report.html"
+    shell: f"echo 'Tables: {RUN}/tables   Figures: {RUN}/figures   Report: {RUN}/report.html   Executed notebooks: {RUN}'"
 
 
 rule datasets:
@@ -81,7 +82,3 @@ rule evaluation:
         notebook=parameters(only_seeds=seeds),
         code=code("10_evaluation"),
     shell: step("10_evaluation", "{input:q}")
-
-
-onsuccess:
-    print(f"Tables: {RUN}/tables   Figures: {RUN}/figures   Report: {RUN}/report.html   Executed notebooks: {RUN}")

@@ -6,7 +6,7 @@
 __all__ = ['drop_listed', 'rejected', 'split', 'square', 'examine', 'usable', 'share', 'quotas', 'choose_mfer', 'choose_mu',
            'write_split', 'write', 'table1']
 
-# %% ../nbs/04_datasets.ipynb #f23ef30e
+# %% ../nbs/04_datasets.ipynb #f59854dd
 import hashlib
 import json
 import os
@@ -24,7 +24,7 @@ from tqdm import tqdm
 from . import landmarks, masks
 from .sources import read_image
 
-# %% ../nbs/04_datasets.ipynb #d82e0782
+# %% ../nbs/04_datasets.ipynb #75152c7f
 def drop_listed(
     faces: pd.DataFrame,
     path: str | Path,  # one face_id a line
@@ -41,7 +41,7 @@ def rejected(face_ids, stage: str, reason) -> pd.DataFrame:
     "Rows of rejects.csv."
     return pd.DataFrame(dict(face_id=list(face_ids), stage=stage, reason=reason))
 
-# %% ../nbs/04_datasets.ipynb #6ccd77eb
+# %% ../nbs/04_datasets.ipynb #89fe8038
 def _fold(faces: pd.DataFrame, n: int, seed: int) -> np.ndarray:
     "Row numbers of one of n stratified folds; subjects stay together."
     if faces.subject.notna().any():
@@ -64,7 +64,7 @@ def split(
     faces.loc[train.index[_fold(train, 10, seed)], "split"] = "val"
     return faces
 
-# %% ../nbs/04_datasets.ipynb #881d0be9
+# %% ../nbs/04_datasets.ipynb #99c878c6
 def square(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "The middle square of a picture, and the (x, y) of its corner."
     height, width = image.shape[:2]
@@ -89,7 +89,7 @@ def examine(
         return dict(stage=stage, reason=str(error))
     return dict(landmarks=points, digest=hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest())
 
-# %% ../nbs/04_datasets.ipynb #29620330
+# %% ../nbs/04_datasets.ipynb #f5ff92d2
 def usable(
     faces: pd.DataFrame,  # with every face in a split
     needed: dict,  # {(split, label): how many}
@@ -118,7 +118,7 @@ def usable(
     chosen = faces.loc[[i for key in sorted(kept) for i in kept[key]]]
     return chosen.assign(landmarks=[landmarks_of[i] for i in chosen.index]), pd.DataFrame(refused, columns=["face_id", "stage", "reason"])
 
-# %% ../nbs/04_datasets.ipynb #9e3deff6
+# %% ../nbs/04_datasets.ipynb #b17843d1
 def share(total: int, split: str) -> int:
     "How many of a `train` total belong to `train` or to `val`, its tenth."
     return round(total * {"train": 0.9, "val": 0.1}[split])
@@ -131,7 +131,7 @@ def quotas(classes: list, labels: list, mu: dict, mfer: dict) -> tuple[dict, dic
     needed = {(split, label): mfer[split] * (label in classes) + -(-mu[split] // len(labels)) for split in mu for label in labels}
     return mu, mfer, needed
 
-# %% ../nbs/04_datasets.ipynb #d8bea784
+# %% ../nbs/04_datasets.ipynb #65f76fdf
 def choose_mfer(
     faces: pd.DataFrame,  # usable ones
     classes: list,
@@ -166,7 +166,7 @@ def choose_mu(
         chosen.append(group.assign(texture=textures))
     return pd.concat(chosen).drop(columns=["taken", "turn"])
 
-# %% ../nbs/04_datasets.ipynb #24fdb9fa
+# %% ../nbs/04_datasets.ipynb #8f16dde2
 def _write_face(face, folder: Path, name: str, size: int) -> dict:
     "Paste, crop, resize and save one face; returns its line of metadata.csv."
     image, points, polygon = read_image(face.path), face.landmarks, None
@@ -196,7 +196,7 @@ def write_split(
     rows = list(tqdm(rows, total=len(chosen), desc="/".join(folder.parts[-2:]), unit="face", mininterval=1))
     pd.DataFrame(rows).sort_values("file_name").to_csv(folder / "metadata.csv", index=False)
 
-# %% ../nbs/04_datasets.ipynb #f8d4fd0a
+# %% ../nbs/04_datasets.ipynb #9a59235f
 def write(
     mu: pd.DataFrame,
     mfer: pd.DataFrame,

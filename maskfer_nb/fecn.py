@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FECN', 'grad_cam']
 
-# %% ../nbs/08_fecn.ipynb #9e234f8d
+# %% ../nbs/08_fecn.ipynb #3a3e08ad
 import numpy as np
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -15,7 +15,7 @@ from torch import nn
 
 from .networks import AttentionGenerator, head, normalise, run_stages, stages, weigh
 
-# %% ../nbs/08_fecn.ipynb #fbd0f2ca
+# %% ../nbs/08_fecn.ipynb #17f24d29
 class FECN(nn.Module, PyTorchModelHubMixin):
     "Figure 4: images (N, 3, H, W) in [0, 1] → logits (N, n_classes), features weighed by a frozen generator's map, F' = M ⊙ F (Eq. 2)."
     def __init__(self, n_classes: int, width: float = 1.0, batch_norm: bool = True, stage: int = 3, combine: str = "product"):
@@ -35,7 +35,7 @@ class FECN(nn.Module, PyTorchModelHubMixin):
         features = run_stages(self.stages[: self.stage], normalise(images))
         return self.head(run_stages(self.stages[self.stage :], weigh(features, attention, self.combine)))
 
-# %% ../nbs/08_fecn.ipynb #902d6320
+# %% ../nbs/08_fecn.ipynb #72f2a059
 def grad_cam(
     network: nn.Module,  # VGG11 or FECN
     images: torch.Tensor,  # (N, 3, H, W) float32 in [0, 1], on the network's device

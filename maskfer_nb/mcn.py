@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['cut']
 
-# %% ../nbs/07_mcn.ipynb #5f2e0f87
+# %% ../nbs/07_mcn.ipynb #4c48b2b9
 import copy
 
 from torch import nn
 
 from .networks import AttentionBranchNetwork, AttentionGenerator
 
-# %% ../nbs/07_mcn.ipynb #c7155f5d
+# %% ../nbs/07_mcn.ipynb #749fe5b0
 def cut(
     mcn: AttentionBranchNetwork,
 ) -> AttentionGenerator:

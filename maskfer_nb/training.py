@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SHIFT', 'augment', 'Faces', 'load_faces', 'as_float', 'loss', 'logits_of', 'predict', 'accuracy_and_loss',
-           'write_whole', 'packed', 'save_checkpoint', 'load_checkpoint', 'learning_rate', 'train_epoch', 'fit',
-           'write_predictions', 'write_maps', 'train_and_save']
+           'write_whole', 'packed', 'hash_of', 'save_checkpoint', 'load_checkpoint', 'learning_rate', 'train_epoch',
+           'fit', 'write_predictions', 'write_maps', 'train_and_save', 'tidy']
 
-# %% ../nbs/06_training.ipynb #5105b7e3
+# %% ../nbs/06_training.ipynb #6a0ec4cf
 import hashlib
 import json
 import os
@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from .networks import Attended
 
-# %% ../nbs/06_training.ipynb #e446f85f
+# %% ../nbs/06_training.ipynb #c769e67e
 class Faces(NamedTuple):
     "A split of a data set in memory."
     images: torch.Tensor  # (N, 3, H, W) uint8
@@ -46,7 +46,7 @@ def load_faces(
     images, labels = zip(*split)
     return Faces(torch.stack(images), torch.tensor(labels), [Path(path).stem for path, _ in split.samples], split.classes)
 
-# %% ../nbs/06_training.ipynb #841c3ca7
+# %% ../nbs/06_training.ipynb #b42d7670
 SHIFT = 0.1  # of the side, at most
 augment = nn.Sequential(K.RandomHorizontalFlip(p=0.5), K.RandomAffine(degrees=0, translate=(SHIFT, SHIFT), padding_mode="border", p=1.0))
 
@@ -55,7 +55,7 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
     "uint8 → float32 in [0, 1]."
     return images.float() / 255
 
-# %% ../nbs/06_training.ipynb #7205de93
+# %% ../nbs/06_training.ipynb #c7093784
 def loss(
     output,  # logits (N, K), or `Attended`
     labels: torch.Tensor,  # (N,) int64
@@ -69,7 +69,7 @@ def logits_of(output) -> torch.Tensor:
     "The logits a network answers with: with an attention branch, the perception branch's."
     return output.logits if isinstance(output, Attended) else output
 
-# %% ../nbs/06_training.ipynb #f9b2b4b3
+# %% ../nbs/06_training.ipynb #812edf42
 @torch.inference_mode()
 def predict(
     network: nn.Module,
@@ -93,7 +93,7 @@ def accuracy_and_loss(network: nn.Module, faces: Faces) -> tuple[float, float]:
     labels = faces.labels.cpu()
     return (probabilities.argmax(1) == labels).float().mean().item(), F.nll_loss(probabilities.clamp_min(1e-9).log(), labels).item()
 
-# %% ../nbs/06_training.ipynb #dbcede46
+# %% ../nbs/06_training.ipynb #93f1ffdd
 def write_whole(path: str | Path, write):
     "Call `write` on a temporary name beside `path`, then rename: a file is there whole or not at all."
     path = Path(path)
@@ -105,6 +105,13 @@ def write_whole(path: str | Path, write):
 def packed(tensors: dict) -> dict:
     "Tensors in plain memory order, as safetensors wants them; training keeps weights channels-last, which is faster on CPUs."
     return {key: value.contiguous() for key, value in tensors.items()}
+
+
+def hash_of(tensors: list) -> str:
+    "SHA-256 over the bytes of tensors."
+    total = hashlib.sha256()
+    for tensor in tensors: total.update(tensor.cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, plan: str, history: list):
@@ -129,7 +136,7 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return json.loads(metadata["history"])
 
-# %% ../nbs/06_training.ipynb #09adb75d
+# %% ../nbs/06_training.ipynb #bd2986f6
 def learning_rate(
     done: float,  # share of the training that is done, in [0, 1]
     peak: float,
@@ -137,7 +144,7 @@ def learning_rate(
     "One cycle: up for the first quarter, then down to zero by a half cosine."
     return peak * (done / 0.25 if done < 0.25 else 0.5 * (1 + np.cos(np.pi * (done - 0.25) / 0.75)))
 
-# %% ../nbs/06_training.ipynb #6bcfe952
+# %% ../nbs/06_training.ipynb #25cee50b
 def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: int, rate, bar: tqdm) -> tuple[float, float]:
     "One pass over the faces, this process's share of each batch; `rate` maps the share of the pass done to a learning rate. Returns accuracy and loss."
     network.train()
@@ -160,10 +167,11 @@ def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: in
     seen = sum(len(batch[fabric.global_rank :: fabric.world_size]) for batch in batches)
     return right / seen, total / seen
 
-# %% ../nbs/06_training.ipynb #0106dd47
+# %% ../nbs/06_training.ipynb #c3d7ecd1
 def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: Path, epochs: int, seed: int, batch_size: int, peak: float) -> list:
     "`fit` on one device or process of several; returns the history."
-    plan = repr((type(network), epochs, seed, batch_size, peak, fabric.world_size, [hashlib.sha256(faces.images.numpy().tobytes()).hexdigest() for faces in (train, val)]))
+    start = [*network.state_dict().values(), train.images, train.labels, val.images, val.labels]
+    plan = repr((type(network), getattr(network, "combine", None), epochs, seed, batch_size, peak, fabric.world_size, hash_of(start)))
     optimizer = torch.optim.AdamW([parameter for parameter in network.parameters() if parameter.requires_grad], lr=peak, weight_decay=0.01)
     wrapped, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
     history = load_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan)
@@ -184,7 +192,7 @@ def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: P
             fabric.barrier()
     return history
 
-# %% ../nbs/06_training.ipynb #6d861636
+# %% ../nbs/06_training.ipynb #9c6b3e9b
 def fit(
     network: nn.Module,
     train: Faces,
@@ -209,7 +217,7 @@ def fit(
     network.to(memory_format=torch.contiguous_format)
     return pd.DataFrame(history)
 
-# %% ../nbs/06_training.ipynb #deb4f514
+# %% ../nbs/06_training.ipynb #7ffe842c
 def write_predictions(
     folder: str | Path,
     faces: Faces,
@@ -232,7 +240,7 @@ def write_maps(
     "Maps by image: `image_id` (N,) and `attention` (N, h, w) float16."
     write_whole(path, lambda partial: np.savez_compressed(partial, image_id=np.array(image_ids), attention=attention.astype(np.float16)))
 
-# %% ../nbs/06_training.ipynb #e263ab68
+# %% ../nbs/06_training.ipynb #b634a386
 def train_and_save(
     network: nn.Module,
     train: Faces,
@@ -254,6 +262,10 @@ def train_and_save(
         if shown: maps = predict(network, shown.images)[1]
         write_maps(folder / "attention.npz", (shown or test).image_ids, maps)
     write_predictions(folder, test, probabilities, folder.name, seed)
-    # the hub's mixin adds a README about uploading, which nobody did
-    for leftover in ("checkpoint.safetensors", "best.safetensors", "README.md"): (folder / leftover).unlink()
+    (folder / "README.md").unlink()  # the hub's mixin writes one about uploading, which nobody did
     return history
+
+
+def tidy(folder: str | Path):
+    "Remove what only an interrupted run needs. Until then, a network that had finished is taken up as it was, not trained again."
+    for leftover in ("checkpoint.safetensors", "best.safetensors"): (Path(folder) / leftover).unlink(missing_ok=True)
