@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'MAKES', 'root', 'device_name', 'check_parameters', 'file_hash', 'code_hash', 'provenance', 'write_json',
            'execute', 'before', 'main']
 
-# %% ../nbs/00_chain.ipynb #222cb454
+# %% ../nbs/00_chain.ipynb #959ac53a
 import argparse
 import ast
 import hashlib
@@ -19,7 +19,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-# %% ../nbs/00_chain.ipynb #53744e2b
+# %% ../nbs/00_chain.ipynb #33ecf73d
 def root() -> Path:
     "The repository's root, from any folder inside it; the current folder elsewhere."
     here = Path.cwd()
@@ -31,7 +31,7 @@ def device_name() -> str:
     import torch
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
 
-# %% ../nbs/00_chain.ipynb #ca1b7e6f
+# %% ../nbs/00_chain.ipynb #dae31fb3
 def check_parameters(
     notebook: str | Path,
     parameters: dict,
@@ -45,7 +45,7 @@ def check_parameters(
         if type(value) not in ((float, int) if wanted is float else (wanted,)):
             raise ValueError(f"{notebook}: '{name}' must be {wanted.__name__}, not {value!r}")
 
-# %% ../nbs/00_chain.ipynb #2f88097c
+# %% ../nbs/00_chain.ipynb #f59c0681
 PACKAGES = ["torch", "torchvision", "lightning", "kornia", "numpy", "pandas", "opencv-python-headless", "dlib-bin", "scikit-learn", "grad-cam", "papermill"]
 
 
@@ -64,13 +64,14 @@ def code_hash(notebook: str | Path) -> str:
     return hashlib.sha256(json.dumps([cell["source"] for cell in cells]).encode()).hexdigest()
 
 
-def provenance(notebook: Path, parameters: dict, inputs: list, seconds: float) -> dict:
-    "What was run, from which commit, on what, with what, for how long. Inputs are named without their folders."
+def provenance(notebook: Path, run: Path, parameters: dict, inputs: list, seconds: float) -> dict:
+    "What was run, from which commit, on what, with what, for how long. Inputs are named from the run folder on; those outside it without their folders."
+    name = lambda path: path.relative_to(run).as_posix() if path.is_relative_to(run) else path.name
     git = lambda *words: subprocess.run(["git", *words], cwd=root(), capture_output=True, text=True).stdout.strip()
     commit = git("rev-parse", "HEAD")
     if git("status", "--porcelain", "--untracked-files=no"): commit += " with changes"
     parameters = {name: Path(value).name if name == "data" and value else value for name, value in parameters.items()}
-    return dict(notebook=notebook.stem, commit=commit or None, parameters=parameters, inputs={Path(path).name: file_hash(path) for path in inputs},
+    return dict(notebook=notebook.stem, commit=commit or None, parameters=parameters, inputs={name(Path(path)): file_hash(path) for path in inputs},
                 device=device_name(), system=platform.platform(), cpus=os.cpu_count(), python=platform.python_version(),
                 packages={name: metadata.version(name) for name in PACKAGES}, seconds=round(seconds, 1), finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
@@ -81,7 +82,7 @@ def write_json(path: Path, content):
     partial.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(partial, path)
 
-# %% ../nbs/00_chain.ipynb #6d575508
+# %% ../nbs/00_chain.ipynb #355ab0bd
 def execute(
     notebook: str | Path,
     output: str | Path,  # the executed notebook; its provenance goes beside it
@@ -102,12 +103,12 @@ def execute(
     except papermill.PapermillExecutionError as error:
         raise RuntimeError(f"{notebook.name}, cell {error.cell_index}: {error.ename}: {error.evalue}\nexecuted notebook: {output}") from None
     seconds = time.monotonic() - start
-    write_json(output.with_suffix(".json"), provenance(notebook, parameters, inputs, seconds))
+    write_json(output.with_suffix(".json"), provenance(notebook, run, parameters, inputs, seconds))
     stages = [path for path in (*run.glob("[01]*.json"), *run.glob("seed*/[01]*.json"))]
     write_json(run / "provenance.json", {path.relative_to(run).with_suffix("").as_posix(): json.loads(path.read_text()) for path in sorted(stages, key=lambda p: p.stem)})
     print(f"✓ {output.with_suffix('')}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
-# %% ../nbs/00_chain.ipynb #b57f2aba
+# %% ../nbs/00_chain.ipynb #aeadc0ae
 MAKES = {"04_datasets": "data/table1.csv", "07_mcn": "seed0/mcn/predictions.parquet", "08_fecn": "seed0/fecn/predictions.parquet"}
 
 
@@ -120,7 +121,7 @@ def before(
         if name >= notebook: break
         if not (run / result).exists(): execute(root() / f"nbs/{name}.ipynb", (run / result).parent.parent / f"{name}.ipynb", run, {"run": str(run)})
 
-# %% ../nbs/00_chain.ipynb #28cbd202
+# %% ../nbs/00_chain.ipynb #b445aa5c
 def main():
     "`NOTEBOOK OUTPUT RUN --parameters JSON --inputs PATH …`, what the Snakefile calls."
     parser = argparse.ArgumentParser(description="Run a chain notebook by papermill, checked and with provenance.")
