@@ -9,7 +9,7 @@ __all__ = ['NAMES', 'EXPRESSION_NETWORKS', 'PAPER', 'BUFFERS', 'STYLE', 'LIMITS'
            'unmasked', 'mean_maps', 'figure6_numbers', 'figure6_mean', 'over', 'figure6', 'face', 'curves', 'save',
            'picture', 'listing', 'rejects', 'provenance', 'origin', 'verdict', 'made_with', 'write', 'report']
 
-# %% ../nbs/10_evaluation.ipynb #5d1c3bef
+# %% ../nbs/10_evaluation.ipynb #7bccbce5
 import base64, html, io, json, os
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from .sources import LABELS  # the paper's four first, in its order
 
-# %% ../nbs/10_evaluation.ipynb #5e4137ba
+# %% ../nbs/10_evaluation.ipynb #50e87388
 NAMES = {"vgg11": "VGG11", "abn": "ABN", "mcn": "MCN", "fecn": "FECN (ours)"}  # in the order of Table 2
 EXPRESSION_NETWORKS = ("vgg11", "abn", "fecn")  # what Table 3 and Figure 7 compare
 
@@ -36,7 +36,7 @@ PAPER = pd.DataFrame(
      [69.0, 98.0, 90.0, 90.0, 86.7]],
     index=pd.Index(EXPRESSION_NETWORKS, name="network"), columns=pd.Index([*LABELS[:4], "total"], name="class"))
 
-# %% ../nbs/10_evaluation.ipynb #f2ba0f2b
+# %% ../nbs/10_evaluation.ipynb #5d866279
 def need(
     path: Path,  # a file of the run
     notebook: str,  # the notebook that writes it
@@ -63,7 +63,7 @@ def maker(
     "The chain notebook that trains this network."
     return "07_mcn" if network == "mcn" else "08_fecn"
 
-# %% ../nbs/10_evaluation.ipynb #d677d8e2
+# %% ../nbs/10_evaluation.ipynb #ecbcc64d
 def predictions(
     run: Path,  # the run folder
     networks: tuple = EXPRESSION_NETWORKS,  # ("mcn",) for stage 1: masked or unmasked, on the MU test images
@@ -95,7 +95,7 @@ def classes(
     "The labels that occur, in the paper's order."
     return sorted(p.label.unique(), key=lambda c: (LABELS.index(c) if c in LABELS else len(LABELS), c))
 
-# %% ../nbs/10_evaluation.ipynb #8ea1db52
+# %% ../nbs/10_evaluation.ipynb #415341eb
 def wilson(
     accuracy,  # per cent, a number or an array
     images,  # how many distinct test images it was measured on
@@ -105,7 +105,7 @@ def wilson(
     low, high = proportion_confint(share * images, images, method="wilson")
     return 100 * low, 100 * high
 
-# %% ../nbs/10_evaluation.ipynb #26e3b2c3
+# %% ../nbs/10_evaluation.ipynb #93418cf3
 def accuracies(
     p: pd.DataFrame,  # predictions
 ) -> pd.DataFrame:
@@ -124,7 +124,7 @@ def accuracies(
     order = pd.MultiIndex.from_product([present, [*classes(p[p["class"] != "total"].rename(columns={"class": "label"})), "total"]], names=t.index.names)
     return t.loc[order].reset_index()
 
-# %% ../nbs/10_evaluation.ipynb #2fa16e44
+# %% ../nbs/10_evaluation.ipynb #c417d47b
 def table3(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -159,7 +159,7 @@ def markdown(
     rows = [text.columns, ["---"] * text.shape[1], *text.itertuples(index=False)]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
 
-# %% ../nbs/10_evaluation.ipynb #75a701bc
+# %% ../nbs/10_evaluation.ipynb #2a434101
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 def parameters(
@@ -177,7 +177,7 @@ def best_epoch(
     history = pd.read_csv(path).sort_values(["val_accuracy", "val_loss"], ascending=[False, True])
     return int(history.epoch.iloc[0])
 
-# %% ../nbs/10_evaluation.ipynb #5f8d1989
+# %% ../nbs/10_evaluation.ipynb #a54625f3
 def table1(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -193,7 +193,7 @@ def training_images(
     t = table1(run)
     return int(t.train[(t.dataset == f"{dataset}-dataset") & (t["class"] == "all")].item())
 
-# %% ../nbs/10_evaluation.ipynb #8a39fbc1
+# %% ../nbs/10_evaluation.ipynb #a98b29d7
 def table2(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -225,7 +225,7 @@ def table2_text(
                          "attention map": t.attention_map.map({True: "output", False: "–"}), "parameters": t.parameters.map("{:,}".format),
                          "best epoch": t.best_epoch, "masked or unmasked, %": t.apply(mu, axis=1)})
 
-# %% ../nbs/10_evaluation.ipynb #b8b6adfe
+# %% ../nbs/10_evaluation.ipynb #f422a452
 def confusion(
     p: pd.DataFrame,  # predictions of one network
 ) -> pd.DataFrame:
@@ -234,7 +234,7 @@ def confusion(
     a_seed = [confusion_matrix(s.label, s.predicted, labels=order, normalize="true") for _, s in p.groupby("seed")]
     return pd.DataFrame(np.mean(a_seed, axis=0), index=order, columns=order)
 
-# %% ../nbs/10_evaluation.ipynb #35d800cf
+# %% ../nbs/10_evaluation.ipynb #93173b1b
 def figure7(
     run: Path,  # the run folder
 ) -> Figure:
@@ -251,7 +251,7 @@ def figure7(
     fig.colorbar(axes[-1].collections[0], ax=axes, shrink=0.8, pad=0.01, label="share of the true class")
     return fig
 
-# %% ../nbs/10_evaluation.ipynb #640f858f
+# %% ../nbs/10_evaluation.ipynb #e02c5a07
 def maps(
     run: Path,  # the run folder
     seed: int,
@@ -269,7 +269,7 @@ def unmasked(
     "The same face's image without a mask."
     return image_id.rsplit("-", 1)[0] + "-unmasked"
 
-# %% ../nbs/10_evaluation.ipynb #fa3fced4
+# %% ../nbs/10_evaluation.ipynb #6f2eadca
 def mean_maps(
     run: Path,  # the run folder
     seed: int,
@@ -309,7 +309,7 @@ def figure6_mean(
     fig.colorbar(colours, ax=axes, shrink=0.7, label="mean attention, 0 to 1")
     return fig
 
-# %% ../nbs/10_evaluation.ipynb #f1b22f16
+# %% ../nbs/10_evaluation.ipynb #68e709c0
 def over(
     ax,  # matplotlib axes
     face: np.ndarray,  # (H, W) grey
@@ -358,7 +358,7 @@ def face(run, folder, label, image_id):
     "A face of the M-FER data set, (H, W) uint8 grey."
     return np.asarray(Image.open(need(Path(run) / "data" / "mfer" / folder / label / f"{image_id}.png", "04_datasets")).convert("L"))
 
-# %% ../nbs/10_evaluation.ipynb #b4720064
+# %% ../nbs/10_evaluation.ipynb #84e05c67
 def curves(
     run: Path,  # the run folder
 ) -> Figure:
@@ -378,7 +378,7 @@ def curves(
     fig.axes[0].legend(*(pair[:2] for pair in fig.axes[0].get_legend_handles_labels()), fontsize=8)
     return fig
 
-# %% ../nbs/10_evaluation.ipynb #efa7cec6
+# %% ../nbs/10_evaluation.ipynb #95def20e
 def save(
     path: Path,  # where to
     content: bytes | str | Figure,  # a figure becomes a PNG at 150 dpi
@@ -407,7 +407,7 @@ def listing(table, **options):
     filled = table.astype(object).where(table.notna(), "")
     return f'<div class="wide">{filled.to_html(index=False, border=0, **options)}</div>'
 
-# %% ../nbs/10_evaluation.ipynb #46e09f1e
+# %% ../nbs/10_evaluation.ipynb #11fadcdb
 def rejects(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -439,7 +439,7 @@ def origin(
             "They are photographs of real people: keep this file where the photographs may be kept.")
     return f"Faces: {t.source[0]} ({t.licence[0]}). {kind}"
 
-# %% ../nbs/10_evaluation.ipynb #7a579217
+# %% ../nbs/10_evaluation.ipynb #0da690be
 def verdict(
     t: pd.DataFrame,  # from table3
 ) -> str:
@@ -452,7 +452,7 @@ def verdict(
     return (f"{scores}, on {r.images:.0f} masked test faces, {r.seeds:.0f} seed{'s' if r.seeds > 1 else ''}. FECN minus VGG11: {lead:+.1f} points{paper}; "
             f"a single accuracy on {r.images:.0f} faces is known to about ±{(r.high - r.low) / 2:.1f} points, so read smaller differences with care.")
 
-# %% ../nbs/10_evaluation.ipynb #e62b5a5b
+# %% ../nbs/10_evaluation.ipynb #0bcc7256
 def made_with(
     stages: pd.DataFrame,  # from provenance
 ) -> str:
@@ -462,14 +462,14 @@ def made_with(
     long = pd.DataFrame([*((stage, kind, text) for (stage, kind), text in details.items() if text), *(("all", "versions", v) for v in stages.versions.unique())])
     return listing(stages[["stage", "device", "seconds", "finished", "commit"]], classes="left") + listing(long, classes="left", header=False)
 
-# %% ../nbs/10_evaluation.ipynb #ac62362b
+# %% ../nbs/10_evaluation.ipynb #4144a3cf
 STYLE = """
 :root{font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif;color:#1c2430;background:#f4f5f7}
 body{max-width:62rem;margin:0 auto;padding:1.2rem}
 h1{font-size:1.7rem;line-height:1.2;margin:.6rem 0 .2rem} h2{font-size:1.15rem;margin:0 0 .6rem}
 section{background:#fff;border:1px solid #e2e5ea;border-radius:10px;padding:1.1rem 1.2rem;margin:1rem 0}
 .sub,figcaption,.note{color:#5a6472;font-size:.88rem} .lead{font-size:1.05rem} .care{border-left:4px solid #c8872b}
-figure{margin:.4rem 0} img{width:100%;height:auto;display:block} figcaption{margin-top:.5rem}
+figure{margin:.4rem 0} img{width:100%;height:auto;display:block} img[alt=figure6_mean]{max-width:30rem;min-width:0} figcaption{margin-top:.5rem}
 .wide,.scroll{overflow-x:auto} table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;min-width:50%}
 th,td{padding:.34rem .7rem;text-align:right;border-bottom:1px solid #e9ecf0;white-space:nowrap}
 th{color:#5a6472;font-weight:600;border-bottom:2px solid #d4d9e0} th:first-child,td:first-child,.left td,.left th,.two :is(td,th):nth-child(2){text-align:left}
@@ -491,7 +491,7 @@ CAPTIONS = {
     "figure6_mean": "Figure 6 in the mean: the average of the map over all test faces of a class, no face shown.",
     "curves": "Training (grey) and validation (blue) accuracy; the dot is the epoch validation picked."}
 
-# %% ../nbs/10_evaluation.ipynb #89952a5b
+# %% ../nbs/10_evaluation.ipynb #24fea933
 def write(
     run: Path,  # the run folder
 ) -> dict[str, pd.DataFrame]:
