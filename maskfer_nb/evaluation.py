@@ -9,8 +9,8 @@ __all__ = ['NAMES', 'EXPRESSION_NETWORKS', 'PAPER', 'BUFFERS', 'STYLE', 'LIMITS'
            'unmasked', 'mean_maps', 'figure6_numbers', 'figure6_mean', 'over', 'figure6', 'face', 'curves', 'save',
            'picture', 'listing', 'rejects', 'provenance', 'origin', 'verdict', 'made_with', 'write', 'report']
 
-# %% ../nbs/10_evaluation.ipynb #7bccbce5
-import base64, html, io, json, os
+# %% ../nbs/10_evaluation.ipynb #6b43d53c
+import base64, html, io, json
 from pathlib import Path
 
 import cv2
@@ -23,9 +23,10 @@ from safetensors import safe_open
 from sklearn.metrics import confusion_matrix
 from statsmodels.stats.proportion import proportion_confint
 
+from .chain import write_whole
 from .sources import LABELS  # the paper's four first, in its order
 
-# %% ../nbs/10_evaluation.ipynb #50e87388
+# %% ../nbs/10_evaluation.ipynb #5738101d
 NAMES = {"vgg11": "VGG11", "abn": "ABN", "mcn": "MCN", "fecn": "FECN (ours)"}  # in the order of Table 2
 EXPRESSION_NETWORKS = ("vgg11", "abn", "fecn")  # what Table 3 and Figure 7 compare
 
@@ -36,7 +37,7 @@ PAPER = pd.DataFrame(
      [69.0, 98.0, 90.0, 90.0, 86.7]],
     index=pd.Index(EXPRESSION_NETWORKS, name="network"), columns=pd.Index([*LABELS[:4], "total"], name="class"))
 
-# %% ../nbs/10_evaluation.ipynb #5d866279
+# %% ../nbs/10_evaluation.ipynb #b5c88092
 def need(
     path: Path,  # a file of the run
     notebook: str,  # the notebook that writes it
@@ -63,7 +64,7 @@ def maker(
     "The chain notebook that trains this network."
     return "07_mcn" if network == "mcn" else "08_fecn"
 
-# %% ../nbs/10_evaluation.ipynb #ecbcc64d
+# %% ../nbs/10_evaluation.ipynb #77acbefe
 def predictions(
     run: Path,  # the run folder
     networks: tuple = EXPRESSION_NETWORKS,  # ("mcn",) for stage 1: masked or unmasked, on the MU test images
@@ -95,7 +96,7 @@ def classes(
     "The labels that occur, in the paper's order."
     return sorted(p.label.unique(), key=lambda c: (LABELS.index(c) if c in LABELS else len(LABELS), c))
 
-# %% ../nbs/10_evaluation.ipynb #415341eb
+# %% ../nbs/10_evaluation.ipynb #ae380263
 def wilson(
     accuracy,  # per cent, a number or an array
     images,  # how many distinct test images it was measured on
@@ -105,7 +106,7 @@ def wilson(
     low, high = proportion_confint(share * images, images, method="wilson")
     return 100 * low, 100 * high
 
-# %% ../nbs/10_evaluation.ipynb #93418cf3
+# %% ../nbs/10_evaluation.ipynb #7b028fba
 def accuracies(
     p: pd.DataFrame,  # predictions
 ) -> pd.DataFrame:
@@ -124,7 +125,7 @@ def accuracies(
     order = pd.MultiIndex.from_product([present, [*classes(p[p["class"] != "total"].rename(columns={"class": "label"})), "total"]], names=t.index.names)
     return t.loc[order].reset_index()
 
-# %% ../nbs/10_evaluation.ipynb #c417d47b
+# %% ../nbs/10_evaluation.ipynb #4db4aa93
 def table3(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -159,7 +160,7 @@ def markdown(
     rows = [text.columns, ["---"] * text.shape[1], *text.itertuples(index=False)]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
 
-# %% ../nbs/10_evaluation.ipynb #2a434101
+# %% ../nbs/10_evaluation.ipynb #1a2f807e
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 def parameters(
@@ -177,7 +178,7 @@ def best_epoch(
     history = pd.read_csv(path).sort_values(["val_accuracy", "val_loss"], ascending=[False, True])
     return int(history.epoch.iloc[0])
 
-# %% ../nbs/10_evaluation.ipynb #a54625f3
+# %% ../nbs/10_evaluation.ipynb #6e639f7f
 def table1(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -193,7 +194,7 @@ def training_images(
     t = table1(run)
     return int(t.train[(t.dataset == f"{dataset}-dataset") & (t["class"] == "all")].item())
 
-# %% ../nbs/10_evaluation.ipynb #a98b29d7
+# %% ../nbs/10_evaluation.ipynb #6f4546bc
 def table2(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -225,7 +226,7 @@ def table2_text(
                          "attention map": t.attention_map.map({True: "output", False: "–"}), "parameters": t.parameters.map("{:,}".format),
                          "best epoch": t.best_epoch, "masked or unmasked, %": t.apply(mu, axis=1)})
 
-# %% ../nbs/10_evaluation.ipynb #f422a452
+# %% ../nbs/10_evaluation.ipynb #06d9157b
 def confusion(
     p: pd.DataFrame,  # predictions of one network
 ) -> pd.DataFrame:
@@ -234,7 +235,7 @@ def confusion(
     a_seed = [confusion_matrix(s.label, s.predicted, labels=order, normalize="true") for _, s in p.groupby("seed")]
     return pd.DataFrame(np.mean(a_seed, axis=0), index=order, columns=order)
 
-# %% ../nbs/10_evaluation.ipynb #93173b1b
+# %% ../nbs/10_evaluation.ipynb #4cc6239a
 def figure7(
     run: Path,  # the run folder
 ) -> Figure:
@@ -251,7 +252,7 @@ def figure7(
     fig.colorbar(axes[-1].collections[0], ax=axes, shrink=0.8, pad=0.01, label="share of the true class")
     return fig
 
-# %% ../nbs/10_evaluation.ipynb #e02c5a07
+# %% ../nbs/10_evaluation.ipynb #fed7bfe9
 def maps(
     run: Path,  # the run folder
     seed: int,
@@ -269,7 +270,7 @@ def unmasked(
     "The same face's image without a mask."
     return image_id.rsplit("-", 1)[0] + "-unmasked"
 
-# %% ../nbs/10_evaluation.ipynb #6f2eadca
+# %% ../nbs/10_evaluation.ipynb #5fe7b749
 def mean_maps(
     run: Path,  # the run folder
     seed: int,
@@ -309,7 +310,7 @@ def figure6_mean(
     fig.colorbar(colours, ax=axes, shrink=0.7, label="mean attention, 0 to 1")
     return fig
 
-# %% ../nbs/10_evaluation.ipynb #68e709c0
+# %% ../nbs/10_evaluation.ipynb #9deff51b
 def over(
     ax,  # matplotlib axes
     face: np.ndarray,  # (H, W) grey
@@ -358,7 +359,7 @@ def face(run, folder, label, image_id):
     "A face of the M-FER data set, (H, W) uint8 grey."
     return np.asarray(Image.open(need(Path(run) / "data" / "mfer" / folder / label / f"{image_id}.png", "04_datasets")).convert("L"))
 
-# %% ../nbs/10_evaluation.ipynb #84e05c67
+# %% ../nbs/10_evaluation.ipynb #7a3e4be4
 def curves(
     run: Path,  # the run folder
 ) -> Figure:
@@ -378,7 +379,7 @@ def curves(
     fig.axes[0].legend(*(pair[:2] for pair in fig.axes[0].get_legend_handles_labels()), fontsize=8)
     return fig
 
-# %% ../nbs/10_evaluation.ipynb #95def20e
+# %% ../nbs/10_evaluation.ipynb #a6633b96
 def save(
     path: Path,  # where to
     content: bytes | str | Figure,  # a figure becomes a PNG at 150 dpi
@@ -390,9 +391,7 @@ def save(
         content = buffer.getvalue()
     if isinstance(content, str): content = content.encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    write_whole(path, lambda partial: partial.write_bytes(content))
     return path
 
 
@@ -407,7 +406,7 @@ def listing(table, **options):
     filled = table.astype(object).where(table.notna(), "")
     return f'<div class="wide">{filled.to_html(index=False, border=0, **options)}</div>'
 
-# %% ../nbs/10_evaluation.ipynb #11fadcdb
+# %% ../nbs/10_evaluation.ipynb #e800dd92
 def rejects(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -439,7 +438,7 @@ def origin(
             "They are photographs of real people: keep this file where the photographs may be kept.")
     return f"Faces: {t.source[0]} ({t.licence[0]}). {kind}"
 
-# %% ../nbs/10_evaluation.ipynb #0da690be
+# %% ../nbs/10_evaluation.ipynb #35316a43
 def verdict(
     t: pd.DataFrame,  # from table3
 ) -> str:
@@ -452,7 +451,7 @@ def verdict(
     return (f"{scores}, on {r.images:.0f} masked test faces, {r.seeds:.0f} seed{'s' if r.seeds > 1 else ''}. FECN minus VGG11: {lead:+.1f} points{paper}; "
             f"a single accuracy on {r.images:.0f} faces is known to about ±{(r.high - r.low) / 2:.1f} points, so read smaller differences with care.")
 
-# %% ../nbs/10_evaluation.ipynb #0bcc7256
+# %% ../nbs/10_evaluation.ipynb #b816023e
 def made_with(
     stages: pd.DataFrame,  # from provenance
 ) -> str:
@@ -462,7 +461,7 @@ def made_with(
     long = pd.DataFrame([*((stage, kind, text) for (stage, kind), text in details.items() if text), *(("all", "versions", v) for v in stages.versions.unique())])
     return listing(stages[["stage", "device", "seconds", "finished", "commit"]], classes="left") + listing(long, classes="left", header=False)
 
-# %% ../nbs/10_evaluation.ipynb #4144a3cf
+# %% ../nbs/10_evaluation.ipynb #bb85a3f2
 STYLE = """
 :root{font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif;color:#1c2430;background:#f4f5f7}
 body{max-width:62rem;margin:0 auto;padding:1.2rem}
@@ -491,7 +490,7 @@ CAPTIONS = {
     "figure6_mean": "Figure 6 in the mean: the average of the map over all test faces of a class, no face shown.",
     "curves": "Training (grey) and validation (blue) accuracy; the dot is the epoch validation picked."}
 
-# %% ../nbs/10_evaluation.ipynb #24fea933
+# %% ../nbs/10_evaluation.ipynb #67cb5ce9
 def write(
     run: Path,  # the run folder
 ) -> dict[str, pd.DataFrame]:

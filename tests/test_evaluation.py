@@ -229,7 +229,7 @@ def test_missing_file_is_named_with_its_remedy(tmp_path, missing, remedy):
     (path / missing).unlink()
     with pytest.raises(FileNotFoundError) as error: ev.report(path)
     assert missing in str(error.value) and remedy in str(error.value) and "\n" not in str(error.value)
-    assert not (path / "report.html").exists() and not list(path.rglob("*.part"))
+    assert not (path / "report.html").exists() and not list(path.rglob(".partial-*"))
 
 
 def test_photographs_are_said_to_be_photographs_and_bare_runs_report(tmp_path):
