@@ -1,7 +1,7 @@
-# make reproduce   the whole chain: PROFILE=smoke|small|paper SOURCE=… DATA=folder-or-zip SEEDS="0 1 2"
+# make reproduce   the whole chain, on rendered faces or on DATA=folder-or-zip: PROFILE=smoke|small|paper SOURCE=… SEEDS="0 1 2"
 # make test        what CI runs
 # make lab         JupyterLab on the notebooks
-# make figures     a small run's figures, tables and predictions to figures/ and results/: SOURCE=drawn, or SOURCE=ferplus DATA=…
+# make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or SOURCE=ferplus DATA=…
 PYTHON ?= python3
 PROFILE ?= small
 SOURCE ?=
@@ -21,9 +21,6 @@ BIN ?= .venv/bin
 	touch $@
 
 reproduce: .venv/installed
-ifeq ($(DATA)$(SOURCE),)
-	@echo "make reproduce needs DATA=<folder or zip of faces> until rendered faces exist; SOURCE=drawn runs on drawn stand-ins" >&2; exit 2
-endif
 	$(BIN)/snakemake --cores all --quiet all --rerun-incomplete --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") $(if $(SEEDS),'seeds="$(SEEDS)"')
 
 test: .venv/installed
@@ -34,14 +31,15 @@ lab: .venv/installed
 	$(BIN)/jupyter lab --notebook-dir . nbs/index.ipynb
 
 # A reference run's figures and tables to figures/, its predictions to results/. Of photographs only what shows no face is copied.
-REFERENCE = runs/small-$(SOURCE)
-shown = $(if $(filter drawn,$(SOURCE)),figure5 figure6) figure6_mean figure7
+NAME = $(or $(SOURCE),rendered)
+REFERENCE = runs/small-$(NAME)
+shown = $(if $(filter rendered,$(NAME)),faces figure5 figure6) figure6_mean figure7
 
 figures:
 	$(MAKE) reproduce PROFILE=small
-	mkdir -p figures/$(SOURCE) results/$(SOURCE)
-	cp $(shown:%=$(REFERENCE)/figures/%.png) $(REFERENCE)/tables/*.csv $(REFERENCE)/provenance.json figures/$(SOURCE)/
-	cd $(REFERENCE) && cp --parents seed*/*/predictions.parquet seed*/*/history.csv ../../results/$(SOURCE)/
+	mkdir -p figures/$(NAME) results/$(NAME)
+	cp $(shown:%=$(REFERENCE)/figures/%.png) $(REFERENCE)/tables/*.csv $(REFERENCE)/provenance.json figures/$(NAME)/
+	cd $(REFERENCE) && cp --parents seed*/*/predictions.parquet seed*/*/history.csv ../../results/$(NAME)/
 
 readme:
 	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' | cat -s > $(README)

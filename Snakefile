@@ -14,6 +14,7 @@ if data and not source:
     from maskfer_nb.sources import detect
     try: source = detect(data)
     except ValueError as error: sys.exit(f"✗ {error}")
+source = source or "rendered"
 seeds = [int(seed) for seed in re.findall(r"\d+", str(config["seeds"]))]
 RUN = f"runs/{profile}-{source}"
 

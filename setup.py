@@ -17,6 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=[settings["lib_path"]]),
+    package_data={settings["lib_path"]: ["head.*"]},
     install_requires=lines("requirements"),
     extras_require={"dev": lines("dev_requirements")},
 )

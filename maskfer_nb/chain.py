@@ -127,7 +127,7 @@ def before(
         if name >= notebook: break
         if not (run / result).exists(): execute(root() / f"nbs/{name}.ipynb", (run / result).parent.parent / f"{name}.ipynb", run, {"run": str(run)})
 
-# %% ../nbs/00_chain.ipynb #167c1ff7
+# %% ../nbs/00_chain.ipynb #18c3dc1b
 def main():
     "`NOTEBOOK OUTPUT RUN --parameters JSON --inputs PATH …`, what the Snakefile calls."
     parser = argparse.ArgumentParser(description="Run a chain notebook by papermill, checked and with provenance.")
@@ -137,4 +137,4 @@ def main():
     parser.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
     parser.add_argument("--inputs", nargs="*", default=[], help="files or folders to record by hash")
     try: execute(**vars(parser.parse_args()))
-    except (ValueError, RuntimeError) as error: sys.exit(f"✗ {error}")
+    except (ValueError, RuntimeError, OSError) as error: sys.exit(f"✗ {error}")

@@ -406,7 +406,7 @@ def listing(table, **options):
     filled = table.astype(object).where(table.notna(), "")
     return f'<div class="wide">{filled.to_html(index=False, border=0, **options)}</div>'
 
-# %% ../nbs/10_evaluation.ipynb #e800dd92
+# %% ../nbs/10_evaluation.ipynb #52720a14
 def rejects(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -433,7 +433,7 @@ def origin(
 ) -> str:
     "Which faces the numbers come from, made or real, under which licence."
     t = table1(run)
-    made = t.source[0] in ("drawn", "rendered")
+    made = t.source[0] == "rendered"
     kind = ("They are computer-made and show nobody: the numbers say that the method runs, not how well it reads people." if made else
             "They are photographs of real people: keep this file where the photographs may be kept.")
     return f"Faces: {t.source[0]} ({t.licence[0]}). {kind}"

@@ -159,11 +159,11 @@ def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: in
     seen = sum(len(batch[fabric.global_rank :: fabric.world_size]) for batch in batches)
     return right / seen, total / seen
 
-# %% ../nbs/06_training.ipynb #5fd36c18
-def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: Path, epochs: int, seed: int, batch_size: int, peak: float) -> list:
+# %% ../nbs/06_training.ipynb #f87f9bcd
+def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: Path, epochs: int, seed: int, batch_size: int, peak: float, precision: str) -> list:
     "`fit` on one device or process of several; returns the history."
     start = [*network.state_dict().values(), train.images, train.labels, val.images, val.labels]
-    plan = repr((type(network), getattr(network, "combine", None), epochs, seed, batch_size, peak, fabric.world_size, hash_of(start)))
+    plan = repr((type(network), getattr(network, "combine", None), epochs, seed, batch_size, peak, precision, fabric.world_size, hash_of(start)))
     optimizer = torch.optim.AdamW([parameter for parameter in network.parameters() if parameter.requires_grad], lr=peak, weight_decay=0.01)
     wrapped, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
     history = load_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan)
@@ -184,7 +184,7 @@ def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: P
             fabric.barrier()
     return history
 
-# %% ../nbs/06_training.ipynb #6f3f593d
+# %% ../nbs/06_training.ipynb #c7ed9f84
 def fit(
     network: nn.Module,
     train: Faces,
@@ -204,7 +204,7 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = Fabric(devices=devices, precision=precision)
-    history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak)
+    history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak, precision)
     network.load_state_dict(load_file(folder / "best.safetensors"))
     network.to(memory_format=torch.contiguous_format)
     return pd.DataFrame(history)

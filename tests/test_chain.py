@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-RUN = Path("runs/smoke-drawn")
+RUN = Path("runs/smoke-rendered")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def executed(folder):
 @pytest.fixture(scope="module")
 def smoke(copy):
     start = time.monotonic()
-    result = snakemake(copy, "source=drawn")
+    result = snakemake(copy)
     assert result.returncode == 0, result.stdout + result.stderr
     print(f"smoke chain: {time.monotonic() - start:.0f} s")
     return copy, result
@@ -75,14 +75,14 @@ def test_provenance_says_what_was_done(smoke):
 
 def test_a_second_run_does_nothing(smoke):
     folder, before = smoke[0], executed(smoke[0])
-    assert snakemake(folder, "source=drawn").returncode == 0
+    assert snakemake(folder).returncode == 0
     assert executed(folder) == before
 
 
 def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
     folder, before = smoke[0], executed(smoke[0])
     change_profile(folder, "fecn", epochs=1)
-    result = snakemake(folder, "source=drawn")
+    result = snakemake(folder)
     assert result.returncode == 0, result.stdout + result.stderr
     after = executed(folder)
     assert {name for name in after if after[name] != before[name]} == {"seed0/08_fecn", "10_evaluation"}
@@ -96,7 +96,7 @@ def test_two_runs_with_one_seed_predict_the_same(smoke):
     first = data(), results()
     shutil.rmtree(folder / RUN / "data")
     shutil.rmtree(folder / RUN / "seed0/mcn")
-    assert snakemake(folder, "source=drawn", targets=[f"{RUN}/seed0/mcn/model.safetensors"]).returncode == 0
+    assert snakemake(folder, targets=[f"{RUN}/seed0/mcn/model.safetensors"]).returncode == 0
     assert (data(), results()) == first
 
 
@@ -106,14 +106,14 @@ def test_two_runs_with_one_seed_predict_the_same(smoke):
 ])
 def test_a_wrong_parameter_is_an_error_that_names_it(smoke, changes, message):
     change_profile(smoke[0], "mcn", **changes)
-    result = snakemake(smoke[0], "source=drawn")
+    result = snakemake(smoke[0])
     assert result.returncode != 0 and message in result.stderr
 
 
 def test_a_failing_cell_stops_the_chain_with_its_error_and_keeps_the_notebook(smoke):
     folder = smoke[0]
     change_profile(folder, "mcn", combine="sum")
-    result = snakemake(folder, "source=drawn")
+    result = snakemake(folder)
     assert result.returncode != 0 and "07_mcn.ipynb, cell" in result.stderr and "KeyError: 'sum'" in result.stderr
     kept = nbformat.read(folder / RUN / "seed0/07_mcn.ipynb", 4)
     assert any(output.output_type == "error" and output.ename == "KeyError" for cell in kept.cells for output in cell.get("outputs", []))
@@ -129,8 +129,3 @@ def test_wrong_data_is_one_error(copy, tmp_path, make_data, message):
     result = snakemake(copy, f"data={tmp_path / 'faces'}")
     assert result.returncode != 0 and message in result.stderr.lower() or message in result.stderr
     assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < 12
-
-
-def test_without_data_make_says_so_in_one_line():
-    result = subprocess.run(["make", "--silent", "reproduce", "-o", ".venv/installed", "DATA=", "SOURCE="], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode != 0 and "needs DATA=" in result.stderr.splitlines()[0]

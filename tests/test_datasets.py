@@ -14,8 +14,8 @@ SEVEN = FOUR + ["fearful", "disgusted", "sad"]
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    return faces.drawn(tmp_path_factory.mktemp("faces"), n=280, seed=1)
+def rendered(tmp_path_factory):
+    return faces.render(tmp_path_factory.mktemp("faces"), n=280, seed=1, size=48, classes=tuple(SEVEN))
 
 
 def make(table, folder, classes=FOUR, mu=(40, 20), mfer=(80, 24), seed=0):
@@ -34,8 +34,8 @@ def metadata(folder):
 
 
 @pytest.fixture(scope="module")
-def made(drawn, tmp_path_factory):
-    return make(drawn, tmp_path_factory.mktemp("made") / "data")
+def made(rendered, tmp_path_factory):
+    return make(rendered, tmp_path_factory.mktemp("made") / "data")
 
 
 def test_classes_and_textures_have_equal_shares(made):
@@ -57,9 +57,9 @@ def test_subjects_and_pictures_never_cross_splits(made):
     assert pd.Series(table.split.to_numpy()).groupby(pixels).nunique().max() == 1
 
 
-def test_pixel_identical_pictures_are_refused(drawn, tmp_path):
+def test_pixel_identical_pictures_are_refused(rendered, tmp_path):
     "One face copied over the others of its class, as other subjects: it may stand once and nowhere else."
-    table = drawn.copy()
+    table = rendered.copy()
     happy = table.index[table.label == "happy"]
     image = (tmp_path / "same.png")
     image.write_bytes(open(table.path[happy[0]], "rb").read())
@@ -72,9 +72,9 @@ def test_pixel_identical_pictures_are_refused(drawn, tmp_path):
     assert len(pool) + len(rejects) == (table.label == "happy").sum()
 
 
-def test_the_same_faces_and_seed_give_the_same_bytes(drawn, made, tmp_path):
-    assert file_hash(make(drawn, tmp_path / "again")) == file_hash(made)
-    assert file_hash(make(drawn, tmp_path / "other", seed=1)) != file_hash(made)
+def test_the_same_faces_and_seed_give_the_same_bytes(rendered, made, tmp_path):
+    assert file_hash(make(rendered, tmp_path / "again")) == file_hash(made)
+    assert file_hash(make(rendered, tmp_path / "other", seed=1)) != file_hash(made)
 
 
 def test_metadata_holds_what_the_mask_covers(made):
@@ -88,20 +88,20 @@ def test_metadata_holds_what_the_mask_covers(made):
     assert (changed.min(0) >= polygon.min(0) - 1.5).all() and (changed.max(0) <= polygon.max(0) + 1.5).all()
 
 
-def test_seven_classes(drawn, tmp_path):
-    mfer = metadata(make(drawn, tmp_path / "data", classes=SEVEN, mfer=(140, 42))).query("dataset == 'mfer' and split == 'test'")
+def test_seven_classes(rendered, tmp_path):
+    mfer = metadata(make(rendered, tmp_path / "data", classes=SEVEN, mfer=(140, 42))).query("dataset == 'mfer' and split == 'test'")
     assert mfer.label.value_counts().to_dict() == dict.fromkeys(SEVEN, 6)
 
 
-def test_a_scarce_class_makes_all_classes_smaller_and_a_missing_one_is_an_error(drawn, tmp_path):
-    angry = drawn.index[drawn.label == "angry"]
-    table = metadata(make(drawn.drop(angry[8:]), tmp_path / "scarce")).query("dataset == 'mfer'")
+def test_a_scarce_class_makes_all_classes_smaller_and_a_missing_one_is_an_error(rendered, tmp_path):
+    angry = rendered.index[rendered.label == "angry"]
+    table = metadata(make(rendered.drop(angry[8:]), tmp_path / "scarce")).query("dataset == 'mfer'")
     assert table.groupby("split").label.value_counts().unstack().agg(np.ptp, axis=1).max() == 0
-    with pytest.raises(ValueError, match="no usable face of class 'angry'"): make(drawn.drop(angry), tmp_path / "missing")
+    with pytest.raises(ValueError, match="no usable face of class 'angry'"): make(rendered.drop(angry), tmp_path / "missing")
 
 
-def test_a_face_that_cannot_be_used_is_listed_with_its_reason(drawn, tmp_path):
-    table = drawn.copy()
+def test_a_face_that_cannot_be_used_is_listed_with_its_reason(rendered, tmp_path):
+    table = rendered.copy()
     broken, profile = table.index[0], table.index[1]
     (tmp_path / "broken.png").write_bytes(open(table.path[broken], "rb").read()[:200])
     table.loc[broken, "path"] = str(tmp_path / "broken.png")
@@ -111,25 +111,25 @@ def test_a_face_that_cannot_be_used_is_listed_with_its_reason(drawn, tmp_path):
     assert rejects.loc[table.face_id[profile]].stage == "masks"
 
 
-def test_leave_out(drawn, tmp_path):
+def test_leave_out(rendered, tmp_path):
     listed = tmp_path / "unclear.txt"
-    listed.write_text("\n".join(drawn.face_id[:5]))
-    kept, rejects = datasets.drop_listed(drawn, listed)
-    assert len(kept) == len(drawn) - 5 and list(rejects.face_id) == list(drawn.face_id[:5]) and set(rejects.reason) == {"listed in unclear.txt"}
+    listed.write_text("\n".join(rendered.face_id[:5]))
+    kept, rejects = datasets.drop_listed(rendered, listed)
+    assert len(kept) == len(rendered) - 5 and list(rejects.face_id) == list(rendered.face_id[:5]) and set(rejects.reason) == {"listed in unclear.txt"}
     listed.write_text("nobody")
-    with pytest.raises(ValueError, match="unclear.txt: not a face of this source: nobody"): datasets.drop_listed(drawn, listed)
+    with pytest.raises(ValueError, match="unclear.txt: not a face of this source: nobody"): datasets.drop_listed(rendered, listed)
 
 
-def test_a_picture_that_is_not_square_is_cropped_to_its_middle(drawn, tmp_path):
-    image = sources.read_image(drawn.path[0])
+def test_a_picture_that_is_not_square_is_cropped_to_its_middle(rendered, tmp_path):
+    image = sources.read_image(rendered.path[0])
     wide = np.pad(image, ((0, 0), (30, 30), (0, 0)))
     crop, corner = datasets.square(wide)
     assert (crop == image).all() and corner.tolist() == [30, 0]
 
 
 @pytest.mark.parametrize("texture", list(masks.TEXTURES))
-def test_a_mask_leaves_everything_else_as_it_was(drawn, texture):
-    for row in drawn.iloc[:14].itertuples():
+def test_a_mask_leaves_everything_else_as_it_was(rendered, texture):
+    for row in rendered.iloc[:14].itertuples():
         image = sources.read_image(row.path)
         masked = masks.paste(image, row.landmarks, texture)
         assert (masked.image[masked.alpha == 0] == image[masked.alpha == 0]).all()

@@ -48,7 +48,7 @@ def blob(y, x, height, rng, size=8):
 def make_run(run, classes=FOUR, seeds=(0, 1), each=15):
     "A whole run folder of made-up results; returns its path."
     rng = np.random.default_rng(0)
-    faces = [(f"drawn-{c}-{k:03d}", c, TEXTURES[k % 3]) for c in classes for k in range(each)]
+    faces = [(f"made-{c}-{k:03d}", c, TEXTURES[k % 3]) for c in classes for k in range(each)]
     ids, labels = [f"{f}-{t}" for f, _, t in faces], [c for _, c, _ in faces]
     for (f, c, t), i in zip(faces, ids):
         for folder, name, masked in (("test", i, True), ("unmasked", f"{f}-unmasked", False)):
@@ -56,7 +56,7 @@ def make_run(run, classes=FOUR, seeds=(0, 1), each=15):
             cv2.imwrite(str(run / "data/mfer" / folder / c / f"{name}.png"), drawn_face(c, masked, int(150 + 50 * rng.random())))
     rows = [*(("MU-dataset", c, 250, 30, 50, None, None) for c in ("masked", "unmasked")), *(("M-FER-dataset", c, 1000, 100, each, None, None) for c in classes),
             ("MU-dataset", "all", 500, 60, 100, 500, 100), ("M-FER-dataset", "all", 1000 * len(classes), 100 * len(classes), len(ids), 4000, 400)]
-    table1 = pd.DataFrame(rows, columns=["dataset", "class", "train", "val", "test", "paper_train", "paper_test"]).assign(source="drawn", licence="CC0-1.0")
+    table1 = pd.DataFrame(rows, columns=["dataset", "class", "train", "val", "test", "paper_train", "paper_test"]).assign(source="rendered", licence="CC0-1.0")
     table1.astype({"paper_train": "Int64", "paper_test": "Int64"}).to_csv(run / "data/table1.csv", index=False)
     pd.DataFrame([("x1", "landmarks", "no face found"), ("x2", "landmarks", "no face found"), ("x3", "masks", "<jaw> outside the image: by 7 pixels")],
                  columns=["face_id", "stage", "reason"]).to_csv(run / "data/rejects.csv", index=False)

@@ -15,8 +15,8 @@ SHARED = Path(__file__).parents[2] / "shared/data"
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    return faces.drawn(tmp_path_factory.mktemp("faces"), n=21, seed=2)
+def rendered(tmp_path_factory):
+    return faces.render(tmp_path_factory.mktemp("faces"), n=24, seed=2)
 
 
 @pytest.fixture
@@ -43,18 +43,18 @@ def test_only_uint8_rgb(image):
 
 
 @pytest.mark.parametrize("size", [48, 112, 350])
-def test_drawn_faces_are_found_where_they_are(drawn, size, weights):
+def test_rendered_faces_are_found_where_they_are(rendered, size, weights):
     errors = []
-    for row in drawn.itertuples():
+    for row in rendered.itertuples():
         image = cv2.resize(cv2.imread(row.path), (size, size), interpolation=cv2.INTER_AREA)[..., ::-1]
         exact = (row.landmarks + .5) * size / 112 - .5
         try:
             points = landmarks.detect(image)
-        except ValueError:  # 2 % of drawn faces
+        except ValueError:
             continue
         assert points.shape == (68, 2) and points.dtype == np.float32
         errors.append(np.linalg.norm(points - exact, axis=1).mean() / np.linalg.norm(exact[36] - exact[45]))
-    assert len(errors) >= .9 * len(drawn) and np.median(errors) < .1
+    assert len(errors) >= .9 * len(rendered) and np.median(errors) < .1
 
 
 def moved(points, which, by):
@@ -78,8 +78,8 @@ EYES, MOUTH = slice(36, 48), slice(48, 68)
     (lambda p: np.full_like(p, np.nan), "68 finite points"),
     (lambda p: p[:67], "68 finite points"),
 ])
-def test_check_says_why(drawn, spoil, reason):
-    points = drawn.landmarks[2]
+def test_check_says_why(rendered, spoil, reason):
+    points = rendered.landmarks[2]
     landmarks.check(points, (112, 112))
     with pytest.raises(ValueError, match=reason):
         landmarks.check(spoil(points), (112, 112))

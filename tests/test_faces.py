@@ -1,0 +1,122 @@
+"Rendered faces: what the renderer is given, what it leaves on disk, and that expressions look like what they are called."
+import time
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from maskfer_nb import faces
+
+ASSET = Path(str(files("maskfer_nb") / "head.npz"))
+
+
+@pytest.fixture(scope="module")
+def geometry():
+    "Parameters and landmarks of 100 people in four expressions each."
+    table = faces.parameters(400, seed=7)
+    return table, np.stack([faces.landmarks(row) for _, row in table.iterrows()])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("faces")
+
+
+@pytest.fixture(scope="module")
+def rendered(folder):
+    return faces.render(folder, n=24, seed=7)
+
+
+def test_the_asset_is_small_plain_and_licensed():
+    assert ASSET.stat().st_size < 2.5e6
+    with np.load(ASSET, allow_pickle=False) as asset: assert {"vertices", "people", "local", "units", "triangles", "part"} <= set(asset.files)
+    assert "CC0" in ASSET.with_suffix(".md").read_text()
+
+
+def test_the_wheel_carries_the_asset(tmp_path, monkeypatch):
+    root = Path(__file__).parents[1]
+    for name in ("settings.ini", "setup.py", "pyproject.toml", "README.md", "LICENSE"): (tmp_path / name).write_bytes((root / name).read_bytes())
+    (tmp_path / "maskfer_nb").mkdir()
+    for path in (root / "maskfer_nb").glob("*.*"): (tmp_path / "maskfer_nb" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    build_meta = pytest.importorskip("setuptools.build_meta")
+    wheel = build_meta.build_wheel(str(tmp_path))
+    assert {"maskfer_nb/head.npz", "maskfer_nb/head.md", "maskfer_nb/faces.py"} <= set(zipfile.ZipFile(tmp_path / wheel).namelist())
+
+
+def test_a_subject_is_the_same_person_in_every_class(geometry):
+    table, _ = geometry
+    person = table[[name for name in table if name.startswith("person_")]]
+    assert (person.groupby(table.subject).nunique() == 1).all(axis=None)
+    assert table.groupby("subject").label.agg(tuple).nunique() == 1 and table.label.value_counts().nunique() == 1
+    assert table.person_age.nunique() == table.subject.nunique() and table.picture_yaw.nunique() == len(table)
+
+
+def test_expressions_move_what_they_should(geometry):
+    table, points = geometry
+    points = points.reshape(100, 4, 68, 2) / np.linalg.norm(points[:, 36] - points[:, 45], axis=1).reshape(100, 4, 1, 1)
+    angry, happy, normal, surprised = points.swapaxes(0, 1)
+    share = lambda moved: moved.mean()
+    corners = lambda p: (p[:, [51, 57], 1] - p[:, [48, 54], 1]).mean(1)
+    brows = lambda p: p[:, 36:48, 1].mean(1) - p[:, 17:27, 1].mean(1)
+    opening = lambda p: p[:, 66, 1] - p[:, 62, 1]
+    assert share(corners(happy) > corners(normal) + .02) > .97  # a smile smiles
+    assert share(brows(surprised) > brows(normal)) > .95 and share(brows(angry) < brows(normal)) > .8
+    assert share(opening(surprised) > opening(normal) + .03) > .95
+    lids = lambda p, eye: np.linalg.norm(p[:, eye + 1] - p[:, eye + 5], axis=1) + np.linalg.norm(p[:, eye + 2] - p[:, eye + 4], axis=1)
+    width = lambda p, eye: np.linalg.norm(p[:, eye] - p[:, eye + 3], axis=1)
+    shut = [np.minimum(lids(p, 36) / width(p, 36), lids(p, 42) / width(p, 42)) / 2 < .1 for p in (angry, happy, normal, surprised)]
+    assert np.mean(shut) < .01  # nobody sleeps
+
+
+def test_jaw_points_of_turned_heads_lie_on_the_outline():
+    table = faces.parameters(400, seed=7)
+    turned = table[table.picture_yaw.abs() > .3].head(12)
+    assert len(turned) == 12
+    on_edge = []
+    for _, row in turned.iterrows():
+        _, regions = faces.photograph(row, samples=4)
+        points = faces.landmarks(row)
+        side = np.sign(points[27, 0] - (points[0, 0] + points[16, 0]) / 2)  # where the far cheek is: the nose moves towards it
+        for k in range(2, 6):
+            x, y = points[16 - k if side > 0 else k]
+            column = lambda shift: int(np.clip(round(x + side * shift), 0, 111))
+            row_ = int(np.clip(round(y), 0, 111))
+            on_edge.append(regions[row_, column(-3)] == 2 and regions[row_, column(3)] != 2)
+    assert np.mean(on_edge) > .9
+
+
+def test_regions_are_where_the_landmarks_are(rendered):
+    at = lambda regions, point: regions[tuple(np.clip(np.round(point[::-1]).astype(int), 0, 111))]
+    for face in rendered.itertuples():
+        regions = cv2.imread(face.regions, cv2.IMREAD_UNCHANGED)
+        assert regions.shape == (112, 112) and set(np.unique(regions)) <= set(range(len(faces.REGIONS)))
+        near_eyes = [at(regions, face.landmarks[eye].mean(0)) for eye in (slice(36, 42), slice(42, 48))]
+        assert faces.REGIONS.index("eyes") in near_eyes and at(regions, face.landmarks[48:60].mean(0)) == faces.REGIONS.index("mouth")
+
+
+def test_what_is_there_is_kept_and_what_is_missing_is_rendered_again(rendered, folder):
+    lost = Path(rendered.path[5])
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in lost.parent.iterdir()}
+    assert len(before) == 48 and not list(folder.rglob("*partial*"))
+    lost.unlink()
+    time.sleep(.01)
+    again = faces.render(folder, n=24, seed=7)
+    after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in lost.parent.iterdir()}
+    assert {path: content for path, (_, content) in after.items()} == {path: content for path, (_, content) in before.items()}
+    rewritten = {path.name for path in after if after[path][0] != before[path][0]}
+    assert rewritten == {lost.name, f"{lost.stem}-regions.png"} and (again.path == rendered.path).all()
+
+
+def test_other_parameters_go_to_another_folder(rendered, folder):
+    other = faces.render(folder, n=4, seed=7, size=48, classes=("sad", "fearful"))
+    assert Path(other.path[0]).parent != Path(rendered.path[0]).parent
+    assert list(other.label) == ["sad", "fearful"] * 2 and cv2.imread(other.path[0]).shape == (48, 48, 3)
+    assert (0 < np.stack(other.landmarks).mean(axis=(0, 1))).all() and np.stack(other.landmarks)[:, 27].max() < 48
+
+
+def test_an_unknown_class_is_an_error_that_lists_them():
+    with pytest.raises(ValueError, match="no class 'bored'; there are angry, happy"): faces.parameters(4, classes=("happy", "bored"))
