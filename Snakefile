@@ -15,6 +15,7 @@ if data and not source:
     try: source = detect(data)
     except ValueError as error: sys.exit(f"✗ {error}")
 source = source or "rendered"
+for stage, changes in config.get(source, {}).items(): config[stage].update(changes)  # what a profile has otherwise for this source
 seeds = [int(seed) for seed in re.findall(r"\d+", str(config["seeds"]))]
 RUN = f"runs/{profile}-{source}"
 

@@ -72,7 +72,7 @@ def _unwrap(vertices: np.ndarray) -> np.ndarray:
     angle = np.arctan2(vertices[:, 0], _AXIS - vertices[:, 1])
     return np.stack([(angle / (2 * np.pi) + .5) * _WIDTH, (_TOP - vertices[:, 2]) / (_TOP - _BOTTOM) * _HEIGHT], 1).astype(np.float32)
 
-# %% ../nbs/00_faces.ipynb #41958f0e
+# %% ../nbs/00_faces.ipynb #0ce17680
 _SKIN = [(244, 212, 190), (234, 192, 164), (218, 170, 138), (192, 142, 108), (160, 112, 82), (124, 84, 62), (94, 63, 48), (70, 49, 40)]
 _HAIR = [(22, 18, 17), (38, 28, 23), (62, 42, 30), (92, 64, 42), (134, 98, 62), (178, 144, 98), (112, 58, 34), (118, 116, 114), (168, 166, 162)]
 _IRIS = [(52, 32, 20), (74, 46, 26), (98, 68, 38), (92, 98, 70), (86, 110, 130), (110, 118, 122)]
@@ -102,7 +102,7 @@ def _person(rng: np.random.Generator) -> dict:
     person |= dict(
         hair=rng.integers(7, 9) if grey else rng.integers(0, 7) if tone < 3 else rng.integers(0, 4) if tone < 5 else rng.integers(0, 2),
         cut=rng.choice(len(_CUTS), p=[.03, .17, .25, .25, .3] if woman else [.15, .75, .03, .04, .03]),
-        hairline=rng.normal(0, .005), recession=0 if woman else rng.exponential(.012) * (age - .3), thickness=rng.uniform(.004, .016), parting=rng.uniform(-1, 1),
+        hairline=rng.normal(0, .005), recession=0 if woman else rng.exponential(.012) * (age - .3), thickness=rng.uniform(.004, .016),
         fringe=rng.uniform(0, .03) if woman and rng.random() < .4 else 0, stubble=0 if woman else rng.uniform(0, .8) * (rng.random() < .6),
         brow_thickness=rng.uniform(.8, 1.3) * (.75 if woman else 1.15), brow_density=rng.uniform(.55, .95), brow_height=rng.normal(0, .8), brow_arch=rng.normal(.8 if woman else 0, .7),
         lips=rng.uniform(.5, 1), lipstick=rng.uniform(.4, 1) if woman and rng.random() < .35 else 0, lashes=rng.uniform(.5, 1) if woman else rng.uniform(.2, .6),
@@ -110,15 +110,15 @@ def _person(rng: np.random.Generator) -> dict:
         freckles=rng.uniform(.2, .8) if rng.random() < .15 else 0, wrinkles=np.clip((age - .6) * 2.2, 0, 1) * rng.uniform(.2, 1), gloss=rng.uniform(.05, .35), neckline=rng.uniform(-.17, -.13), noise=rng.integers(2 ** 31))
     return person
 
-# %% ../nbs/00_faces.ipynb #808d2c77
+# %% ../nbs/00_faces.ipynb #870bd3c3
 _EXPRESSIONS = {  # upper face, then the ways of the mouth; units without a side act on both
-    "angry": (dict(browDown=(.8, 1.4), noseSneer=(0, .6), eyeSquint=(0, .5), eyeWide=(0, .4)),
+    "angry": (dict(browDown=(.7, 1.3), noseSneer=(0, .6), eyeSquint=(0, .5), eyeWide=(0, .4)),
               [dict(mouthPress=(.4, 1), mouthFrown=(.3, .8), mouthShrugLower=(0, .6)), dict(mouthFrown=(.5, 1), mouthFunnel=(0, .3), mouthStretch=(0, .3)),
                dict(jawOpen=(.12, .35), mouthUpperUp=(.4, .8), mouthLowerDown=(.4, .8), mouthStretch=(.2, .5), mouthFrown=(.2, .5))]),
     "happy": (dict(cheekSquint=(.5, 1.1), eyeSquint=(.1, .5)),
               [dict(mouthSmile=(.9, 1.4), mouthDimple=(0, .3)), dict(mouthSmile=(.9, 1.4), jawOpen=(.06, .28), mouthUpperUp=(.4, .8), mouthLowerDown=(.1, .5))]),
     "normal": ({}, [{}]),
-    "surprised": (dict(browInnerUp=(.7, 1.3), browOuterUp=(.7, 1.3), eyeWide=(.5, 1.2)), [dict(jawOpen=(.25, .8), mouthFunnel=(0, .4)), dict(jawOpen=(.15, .4))]),
+    "surprised": (dict(browInnerUp=(.8, 1.4), browOuterUp=(.8, 1.4), eyeWide=(.3, 1.1)), [dict(jawOpen=(.25, .8), mouthFunnel=(0, .4)), dict(jawOpen=(.15, .4))]),
     "fearful": (dict(browInnerUp=(.7, 1.2), browOuterUp=(.1, .5), browDown=(.2, .7), eyeWide=(.6, 1.2)), [dict(mouthStretch=(.5, 1.1), jawOpen=(.1, .4), mouthLowerDown=(.1, .5))]),
     "disgusted": (dict(noseSneer=(.8, 1.3), browDown=(.3, .8), eyeSquint=(.2, .6), cheekSquint=(.2, .7)),
                   [dict(mouthUpperUp=(.5, 1), mouthFrown=(.1, .6)), dict(mouthUpperUp=(.4, .8), mouthShrugLower=(.3, .8), mouthFrown=(.4, .8))]),
@@ -131,12 +131,12 @@ def _expression(label: str, rng: np.random.Generator) -> dict:
     "Strengths of the face units by name, about 0 to 1.4."
     upper, mouths = _EXPRESSIONS[label]
     recipe = upper | mouths[rng.integers(len(mouths))]
-    intensity = dict(mouth=rng.uniform(.6, 1), upper=rng.uniform(.3, 1))
-    strength = {unit: intensity["mouth" if unit.startswith(("mouth", "jaw")) else "upper"] * rng.uniform(*recipe.get(unit, (0, 0))) + abs(rng.normal(0, _TREMBLE.get(unit, 0))) for unit in sorted({*recipe, *_TREMBLE})}
+    intensity = dict(mouth=rng.uniform(.6, 1), upper=rng.uniform(.25, .95))
     units = {}
-    for unit, value in strength.items():
+    for unit in sorted({*recipe, *_TREMBLE}):
+        strength = intensity["mouth" if unit.startswith(("mouth", "jaw")) else "upper"] * rng.uniform(*recipe.get(unit, (0, 0))) + abs(rng.normal(0, _TREMBLE.get(unit, 0)))
         sides = [unit] if unit in _head()["units"] else [unit + "Left", unit + "Right"]
-        units |= {side: value * max(0, rng.normal(1, .12)) for side in sides}
+        units |= {side: strength * max(0, rng.normal(1, .12)) for side in sides}
     return units
 
 # %% ../nbs/00_faces.ipynb #0d90a632
@@ -219,32 +219,78 @@ def landmarks(
     for k, cheek in enumerate(_jaw()): points[k] = pixels[cheek[(pixels[cheek, 0] * np.sign(k - 8)).argmax()]]
     return points.astype(np.float32)
 
-# %% ../nbs/00_faces.ipynb #31af7ff2
-def _soft(draw, blur: float) -> np.ndarray:
-    "A mask (height, width) in [0, 1] that `draw` fills on an empty texture, with an edge `blur` pixels soft."
+# %% ../nbs/00_faces.ipynb #11e002d2
+def _soft(draw, *shapes: np.ndarray, blur: float, **options) -> np.ndarray:
+    "A mask (height, width) in [0, 1] of shapes (n, 2) drawn by OpenCV, with an edge `blur` pixels soft."
     mask = np.zeros((_HEIGHT, _WIDTH), np.float32)
-    draw(mask)
+    draw(mask, [np.int32(np.round(shape * 16)) for shape in shapes], color=1.0, lineType=cv2.LINE_AA, shift=4, **options)
     return cv2.GaussianBlur(mask, (0, 0), blur)
 
 
-def _fill(*polygons):
-    return lambda mask: cv2.fillPoly(mask, [np.int32(np.round(polygon * 16)) for polygon in polygons], 1.0, cv2.LINE_AA, 4)
-
-
-def _lines(*lines, width=1):
-    return lambda mask: cv2.polylines(mask, [np.int32(np.round(line * 16)) for line in lines], False, 1.0, width, cv2.LINE_AA, 4)
+def _bump(centre: np.ndarray, across: float, down: float) -> np.ndarray:
+    "A soft spot (height, width) of these radii in pixels."
+    y, x = np.ogrid[:_HEIGHT, :_WIDTH]
+    return np.exp(-np.float32((x - centre[0]) / across) ** 2 - np.float32((y - centre[1]) / down) ** 2)
 
 
 def _noise(rng: np.random.Generator, across: int, down: int) -> np.ndarray:
-    "A smooth random field of standard deviation about 1, with so many patches across and down the texture."
-    return cv2.resize(rng.standard_normal((down, across)).astype(np.float32), (_WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC)
+    "A smooth random field (height, width) of standard deviation about 1, with so many patches across and down."
+    return cv2.resize(rng.standard_normal((down, across), np.float32), (_WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
-def _bump(centre, radius_x, radius_y) -> np.ndarray:
-    y, x = np.ogrid[:_HEIGHT, :_WIDTH]
-    return np.exp(-np.float32((x - centre[0]) / radius_x) ** 2 - np.float32((y - centre[1]) / radius_y) ** 2)
+def _tint(skin: np.ndarray, mask: np.ndarray, colour):
+    "Filter the light of `skin` in place, as a glaze does."
+    skin *= 1 - mask[..., None] * (1 - np.float32(colour))
 
-# %% ../nbs/00_faces.ipynb #34432ad3
+
+def _cover(skin: np.ndarray, mask: np.ndarray, colour):
+    "Paint over `skin` in place."
+    skin += np.float32(mask)[..., None] * (np.float32(colour) - skin)
+
+# %% ../nbs/00_faces.ipynb #a43c6433
+def _complexion(skin: np.ndarray, person: dict, p: np.ndarray, rng: np.random.Generator):
+    "Mottle, red cheeks and nose, eye sockets, freckles and moles; `p` are the landmarks on the texture."
+    skin *= (1 + person["mottle"] * (.02 * _noise(rng, _WIDTH, _HEIGHT) + .02 * _noise(rng, 160, 120) + .03 * _noise(rng, 32, 24)))[..., None]
+    cheeks = sum(_bump((p[i] + p[j]) / 2 + (0, 6), 20, 16) for i, j in ((2, 31), (14, 35)))
+    _tint(skin, person["redness"] * (.7 * cheeks + .6 * _bump(p[30], 12, 12)), (.99, .8, .78))
+    _tint(skin, person["socket"] * sum(_bump(p[eye].mean(0), 19, 11) for eye in (slice(36, 42), slice(42, 48))), (.8, .72, .74))
+    spots = np.clip(_noise(rng, 300, 230) - 1, 0, 1) * np.clip(cheeks + _bump(p[30], 25, 15), 0, 1)
+    _tint(skin, person["freckles"] * spots, (.65, .5, .4))
+    for mole in rng.uniform((-70, -60), (70, 90), (rng.integers(0, 4), 2)): _tint(skin, _bump(p[30] + mole, 1.2, 1.2), (.4, .35, .35))
+
+
+def _wrinkle(skin: np.ndarray, person: dict, p: np.ndarray, rng: np.random.Generator):
+    "Lines of the forehead, crow's feet, and the folds from nose to mouth."
+    wave = np.stack([np.linspace(-38, 38, 9), 5 * np.cos(np.linspace(-2, 2, 9))], 1)
+    forehead = [p[27] + wave - (0, 45 + 11 * k + rng.normal(0, 1)) for k in range(3)]
+    feet = [np.stack([p[corner] + (side * 5, 0), p[corner] + (side * 19, drop)]) for corner, side in ((36, -1), (45, 1)) for drop in (-7, 0, 7)]
+    folds = [np.stack([p[nose] + (side * 3, -6), p[nose] + (side * 10, 8), p[lip] + (side * 7, 0), p[lip] + (side * 8, 12)]) for nose, lip, side in ((31, 48, -1), (35, 54, 1))]
+    for line in forehead + feet + folds: _tint(skin, person["wrinkles"] * _soft(cv2.polylines, line, blur=1.1, isClosed=False), (.55, .48, .46))
+
+# %% ../nbs/00_faces.ipynb #490f12b0
+def _brow(points: np.ndarray, person: dict) -> np.ndarray:
+    "Outline (10, 2) of an eyebrow, from its five points from the nose outwards."
+    middle = points - np.outer(person["brow_height"] + person["brow_arch"] * np.array([-.5, 0, .8, 1, -.5]), (0, 1))
+    half = np.outer(person["brow_thickness"] * np.array([2.2, 2.9, 2.7, 2, .7]), (0, 1))
+    return np.concatenate([middle - half, (middle + half)[::-1]])
+
+
+def _features(skin: np.ndarray, person: dict, p: np.ndarray, hair: np.ndarray, rng: np.random.Generator):
+    "Lips, lid lines, stubble and brows."
+    tone, bristle = _tone(person), _noise(rng, _WIDTH, _HEIGHT)
+    lips = _soft(cv2.fillPoly, p[48:60], blur=1.3)
+    bare, stick = tone * (.82, .55, .55), _linear((170, 40, 55)) * (.4 + .6 * tone[0])
+    _cover(skin, lips * person["lips"], bare + person["lipstick"] * (stick - bare))
+    _tint(skin, _soft(cv2.polylines, p[60:65], blur=.7, isClosed=False), (.45, .35, .35))
+    _tint(skin, person["lashes"] * _soft(cv2.polylines, p[36:40], p[42:46], blur=.8, isClosed=False, thickness=2), (.12, .1, .1))
+    beard = np.concatenate([p[1:16], (p[14] + p[35]) / 2 + [(0, 12)], p[[54]] + (6, -6), p[[35, 33, 31]] + (0, 5), p[[48]] - (6, 6), (p[2] + p[31]) / 2 + [(0, 12)]])
+    throat = np.concatenate([p[2:15], p[14:1:-1] + (0, 40)])
+    shade = _soft(cv2.fillPoly, beard, throat, blur=5) * (1 - lips) * np.clip(1 + .35 * bristle, 0, 2)
+    _cover(skin, np.clip(.7 * person["stubble"] * shade, 0, 1), .7 * hair + .1 * tone)
+    brows = _soft(cv2.fillPoly, _brow(p[21:16:-1], person), _brow(p[22:27], person), blur=1) * np.clip(1 + .25 * bristle, 0, 1.3)
+    _cover(skin, np.clip(person["brow_density"] * brows, 0, 1), np.minimum(.8 * hair, .45 * tone))
+
+# %% ../nbs/00_faces.ipynb #bd062b9f
 def _hairline(person: dict) -> np.ndarray:
     "The texture row (width,) at which the hair begins, for each column."
     angle = np.abs(np.linspace(-180, 180, _WIDTH))
@@ -253,62 +299,24 @@ def _hairline(person: dict) -> np.ndarray:
     return (_TOP - z) / (_TOP - _BOTTOM) * _HEIGHT
 
 
-def _brow(points: np.ndarray, person: dict) -> np.ndarray:
-    "Outline of one eyebrow on the texture, from five points that run from the nose outwards."
-    x = np.linspace(0, 1, 5)
-    middle = points + np.stack([0 * x, -person["brow_height"] - person["brow_arch"] * np.array([-.5, 0, .8, 1, -.5])], 1)
-    half = person["brow_thickness"] * np.array([2.2, 2.9, 2.7, 2, .7])
-    return np.concatenate([middle - half[:, None] * (0, 1), (middle + half[:, None] * (0, 1))[::-1]])
-
-
 def _paint(person: dict) -> dict:
-    "Textures in linear light: `skin` (height, width, 3) with everything on it, `hair` its colour alone, and `cover`, the mask (height, width) of the hair."
+    "Textures in linear light: `skin` (height, width, 3) with everything on it, `locks` the hair's colour alone, `grown` and `worn` the masks (height, width) of hair and clothes."
     rng, head = np.random.default_rng(int(person["noise"])), _head()
-    p = head["uv"][head["landmarks"]]
+    p, ears = head["uv"][head["landmarks"]], head["uv"][head["ears"]]
+    hair, streaks = _linear(_HAIR[int(person["hair"])]), _noise(rng, 320, 10)
+    skin = np.tile(_tone(person), (_HEIGHT, _WIDTH, 1))
+    _complexion(skin, person, p, rng)
+    _wrinkle(skin, person, p, rng)
+    _features(skin, person, p, hair, rng)
+
     y, x = np.mgrid[:_HEIGHT, :_WIDTH].astype(np.float32)
-    fine, patches, clouds = rng.standard_normal((_HEIGHT, _WIDTH), np.float32), _noise(rng, 160, 120), _noise(rng, 32, 24)
-    streaks = _noise(rng, 320, 10)
-    tone = _tone(person)
-    hair = _linear(_HAIR[int(person["hair"])])
-    skin = np.tile(tone, (_HEIGHT, _WIDTH, 1))
-    tint = lambda mask, colour: skin.__imul__(1 - mask[..., None] * (1 - np.float32(colour)))
-    cover = lambda mask, colour: skin.__iadd__(mask[..., None] * (colour - skin))
-
-    skin *= (1 + person["mottle"] * (.02 * fine + .02 * patches + .03 * clouds))[..., None]
-    cheeks = sum(_bump((p[i] + p[j]) / 2 + (0, 6), 20, 16) for i, j in ((2, 31), (14, 35)))
-    tint(person["redness"] * (.7 * cheeks + .6 * _bump(p[30], 12, 12)), (.99, .8, .78))
-    tint(person["socket"] * sum(_bump(p[eye].mean(0), 19, 11) for eye in (slice(36, 42), slice(42, 48))), (.8, .72, .74))
-    if person["freckles"]: tint(person["freckles"] * np.clip(_noise(rng, 300, 230) - 1, 0, 1) * np.clip(cheeks + _bump(p[30], 25, 15), 0, 1), (.65, .5, .4))
-    for mole in rng.uniform((-70, -60), (70, 90), (rng.integers(0, 4), 2)): tint(_bump(p[30] + mole, 1.2, 1.2), (.4, .35, .35))
-
-    forehead = [np.stack([np.linspace(-38, 38, 9), np.full(9, -45 - 11 * k) + 5 * np.cos(np.linspace(-2, 2, 9)) + rng.normal(0, 1)], 1) + p[27] for k in range(3)]
-    feet = [np.stack([p[corner], p[corner] + (side * 14, drop)]) + (side * 5, 0) for corner, side in ((36, -1), (45, 1)) for drop in (-7, 0, 7)]
-    folds = [np.stack([p[nose] + (side * 3, -6), p[nose] + (side * 10, 8), p[lip] + (side * 7, 0), p[lip] + (side * 8, 12)]) for nose, lip, side in ((31, 48, -1), (35, 54, 1))]
-    tint(person["wrinkles"] * _soft(_lines(*forehead, *feet, *folds), 1.1), (.55, .48, .46))
-
-    lips = _soft(_fill(p[48:60]), 1.3)
-    colour = tone * (.82, .55, .55)
-    colour += person["lipstick"] * (_linear((170, 40, 55)) * (.4 + .6 * tone[0]) - colour)
-    cover(lips * person["lips"], np.float32(colour) * (1 + .04 * fine[..., None]))
-    tint(_soft(_lines(np.concatenate([p[60:65]])), .7), (.45, .35, .35))
-
-    tint(person["lashes"] * _soft(_lines(p[36:40], p[42:46], width=2), .8), (.12, .1, .1))
-
-    if person["stubble"]:
-        beard = np.concatenate([p[1:16], (p[14] + p[35]) / 2 + [(0, 12)], p[[54]] + [(6, -6)], p[[35, 33, 31]] + [(0, 5)], p[[48]] + [(-6, -6)], (p[2] + p[31]) / 2 + [(0, 12)]])
-        below = np.concatenate([p[2:15], p[2:15][::-1] + (0, 40)])
-        shade = _soft(_fill(beard, below), 5) * (1 - lips) * np.clip(1 + .3 * fine + .2 * patches, 0, 2)
-        cover(np.clip(.7 * person["stubble"] * shade, 0, 1), .7 * hair + .1 * tone)
-    brows = _soft(_fill(_brow(p[21:16:-1], person), _brow(p[22:27], person)), 1) * np.clip(1 + .25 * fine + .2 * streaks, 0, 1.3)
-    cover(np.clip(person["brow_density"] * brows, 0, 1), np.minimum(.8 * hair, .45 * tone))
-
-    locks = hair * np.clip(1 + .25 * streaks + .1 * fine, .3, 2)[..., None]
-    ears = _soft(_fill(*(cv2.convexHull(head["uv"][head["ears"]][side]) for side in (head["uv"][head["ears"], 0] < _WIDTH / 2, head["uv"][head["ears"], 0] > _WIDTH / 2))), 1)
-    grown = np.clip((_hairline(person) - y + 2 * streaks + 1.5 * patches) / 5 + .5, 0, 1) * (1 - ears) * (person["cut"] > 0)
-    cover(grown, locks)
+    bare = _soft(cv2.fillPoly, *(cv2.convexHull(ears[side])[:, 0] for side in (ears[:, 0] < _WIDTH / 2, ears[:, 0] > _WIDTH / 2)), blur=1) if person["cut"] else 1
+    grown = np.clip((_hairline(person) - y + 2 * streaks + 1.5 * _noise(rng, 160, 120)) / 5 + .5, 0, 1) * (1 - bare)
+    locks = hair * np.clip(1 + .25 * streaks + .1 * _noise(rng, _WIDTH, _HEIGHT), .3, 2)[..., None]
+    _cover(skin, grown, locks)
     z = _TOP - y / _HEIGHT * (_TOP - _BOTTOM)
     worn = np.clip((person["neckline"] - .03 * np.abs(x / _WIDTH - .5) - z) / .002, 0, 1)
-    return dict(skin=np.clip(skin, .002, 1), hair=np.clip(locks, .002, 1).astype(np.float32), cover=grown, worn=worn)
+    return dict(skin=np.clip(skin, .002, 1), locks=np.clip(locks, .002, 1), grown=grown, worn=worn)
 
 # %% ../nbs/00_faces.ipynb #016115a7
 def _eye(person: dict, size: int = 128) -> np.ndarray:
@@ -321,7 +329,7 @@ def _eye(person: dict, size: int = 128) -> np.ndarray:
     eye = white + inside(person["iris_size"]) * (iris - white)
     return (eye * (1 - inside(.42 * person["iris_size"])) + .005).astype(np.float32)
 
-# %% ../nbs/00_faces.ipynb #ec83fa2e
+# %% ../nbs/00_faces.ipynb #eda4d76d
 def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     "(V, 3) unit normals; zero where no triangle is."
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
@@ -333,7 +341,7 @@ def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def _curtain(person: dict, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Long hair: vertices (N, 3) and triangles of a surface that hangs round the head at rest from temple to temple."
     rng, head = np.random.default_rng([int(person["noise"]), 1]), _head()
-    body = np.setdiff1d(head["parts"]["body"], head["parts"]["eyes"])
+    body = np.unique(head["parts"]["body"])
     x, y, z = rest[body].T
     beside = (z > -.03) & (z < .1)
     angle, radius = np.arctan2(x, _AXIS - y)[beside], np.hypot(x, y - _AXIS)[beside]
@@ -348,18 +356,18 @@ def _curtain(person: dict, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     corner = (np.arange(15)[:, None] * 49 + np.arange(48)).ravel()[:, None]
     return vertices, np.concatenate([corner + (0, 1, 49), corner + (1, 50, 49)])
 
-# %% ../nbs/00_faces.ipynb #3218f597
+# %% ../nbs/00_faces.ipynb #4cb67ab6
 @functools.lru_cache(maxsize=2)
 def _dressed(person: tuple) -> dict:
     "What a person wears in every picture: paint, eyes, and hair as offsets (V, 3) of the scalp and as a curtain or None."
     rest, person, head = _rest(person), dict(person), _head()
     paint, cut = _paint(person), _CUTS[int(person["cut"])]
     column, row = np.clip(head["uv"].astype(int), 0, (_WIDTH - 1, _HEIGHT - 1)).T
-    grown = cv2.GaussianBlur(paint["cover"], (0, 0), 4)[row, column] * np.clip((_hairline(person)[column] - row) / 30, 0, 1)
+    grown = cv2.GaussianBlur(paint["grown"], (0, 0), 4)[row, column] * np.clip((_hairline(person)[column] - row) / 30, 0, 1)
     scalp = person["thickness"] * (.35 if cut == "tied" else 1) * grown[:, None] * _normals(rest, head["parts"]["body"])
     return dict(paint=paint, eye=_eye(person), scalp=scalp, curtain=_curtain(person, rest) if cut in ("bob", "long") else None)
 
-# %% ../nbs/00_faces.ipynb #aed9b6d8
+# %% ../nbs/00_faces.ipynb #4c9eb77b
 def _mesh(mi, name: str, vertices: np.ndarray, triangles: np.ndarray, uv: np.ndarray, bsdf: dict):
     "A mitsuba mesh of those vertices that the triangles use; smooth normals. `uv` is in [0, 1] from the texture's upper left."
     used, faces = np.unique(triangles, return_inverse=True)
@@ -373,44 +381,55 @@ def _mesh(mi, name: str, vertices: np.ndarray, triangles: np.ndarray, uv: np.nda
     return mesh
 
 
-def _scene(mi, row: pd.Series, person: dict, picture: dict, size: int, samples: int) -> dict:
-    "The head, its lights and the camera, as mitsuba's dictionary."
-    head, worn = _head(), _dressed(tuple(person.items()))
-    paint, vertices = worn["paint"], _turn(_acting(row) + worn["scalp"], row)
-    look = lambda origin, target=(0, 0, 0): mi.ScalarTransform4f().look_at(list(origin), list(target), [0, 0, 1])
-    bitmap = lambda pixels: {"type": "bitmap", "bitmap": mi.Bitmap(np.ascontiguousarray(pixels, np.float32)), "raw": True, "wrap_mode": "clamp"}
-    glossy = lambda colour, roughness, specular: {"type": "principled", "base_color": colour, "roughness": roughness, "specular": specular}
-    plain = lambda *rgb: {"type": "rgb", "value": list(map(float, rgb))}
+def _plain(*rgb) -> dict:
+    return {"type": "rgb", "value": [float(channel) for channel in rgb]}
 
+
+def _glossy(colour: dict, roughness: float, specular: float) -> dict:
+    return {"type": "principled", "base_color": colour, "roughness": roughness, "specular": specular}
+
+
+def _bitmap(mi, pixels: np.ndarray) -> dict:
+    return {"type": "bitmap", "bitmap": mi.Bitmap(np.ascontiguousarray(pixels, np.float32)), "raw": True, "wrap_mode": "clamp"}
+
+
+def _lamps(picture: dict) -> dict:
+    "Three distant lamps for the key light, about `key_size` radians apart, and five for the sky."
     rng = np.random.default_rng([int(picture["noise"]), 3])
+    key = [(picture["key_side"] + rng.normal(0, picture["key_size"]), picture["key_height"] + rng.normal(0, picture["key_size"]), picture["key"] / 3, picture["key_warmth"]) for _ in range(3)]
+    sky = [(-1.4 + .7 * k + rng.normal(0, .15), picture["sky_height"] + rng.normal(0, .35), picture[f"sky_{k}"], picture["sky_warmth"]) for k in range(5)]
+    lamps = {}
+    for number, (side, height, strength, warmth) in enumerate(key + sky):
+        rays = [-np.sin(side) * np.cos(height), np.cos(side) * np.cos(height), -np.sin(height)]
+        lamps[f"lamp{number}"] = {"type": "directional", "direction": rays, "irradiance": _plain(*(np.pi * strength * np.exp((warmth, 0, -warmth))))}
+    return lamps
 
-    def lamp(side, height, strength, warmth):
-        rays = -np.array([np.sin(side) * np.cos(height), -np.cos(side) * np.cos(height), np.sin(height)])
-        return {"type": "directional", "direction": rays.tolist(), "irradiance": plain(*(np.pi * strength * np.exp((warmth, 0, -warmth))))}
 
-    key = [lamp(*(np.array((picture["key_side"], picture["key_height"])) + rng.normal(0, picture["key_size"], 2)), picture["key"] / 3, picture["key_warmth"]) for _ in range(3)]
-    sky = [lamp(-1.4 + .7 * k + rng.normal(0, .15), picture["sky_height"] + rng.normal(0, .35), picture[f"sky_{k}"], picture["sky_warmth"]) for k in range(5)]
+def _camera(mi, picture: dict, size: int, samples: int) -> dict:
+    x, z = picture["shift_x"], picture["shift_z"]
+    return {"type": "perspective", "fov": float(np.degrees(2 * np.arctan(picture["frame"] / 2 / picture["distance"]))),
+            "to_world": mi.ScalarTransform4f().look_at([x, -picture["distance"], z], [x, 0, z], [0, 0, 1]),
+            "film": {"type": "hdrfilm", "width": size, "height": size, "pixel_format": "rgba", "rfilter": {"type": "box"}},
+            "sampler": {"type": "multijitter", "sample_count": samples}}
+
+
+def _meshes(mi, row: pd.Series, person: dict, picture: dict) -> dict:
+    "The head in this pose and expression, dressed and painted."
+    head, dressed = _head(), _dressed(tuple(person.items()))
+    paint, vertices, uv = dressed["paint"], _turn(_acting(row) + dressed["scalp"], row), head["uv"] / (_WIDTH, _HEIGHT)
     cloth = np.clip(picture["cloth"] * np.exp((picture["cloth_red"], 0, picture["cloth_blue"])), .01, .8)
-    skin = paint["skin"] + paint["worn"][..., None] * (np.float32(cloth) - paint["skin"])
-    uv = head["uv"] / (_WIDTH, _HEIGHT)
-    scene = {
-        "type": "scene",
-        **{f"lamp{k}": light for k, light in enumerate(key + sky)},
-        "camera": {"type": "perspective", "fov": float(np.degrees(2 * np.arctan(picture["frame"] / 2 / picture["distance"]))),
-                   "to_world": look((picture["shift_x"], -picture["distance"], picture["shift_z"]), (picture["shift_x"], 0, picture["shift_z"])),
-                   "film": {"type": "hdrfilm", "width": size, "height": size, "pixel_format": "rgba", "rfilter": {"type": "box"}},
-                   "sampler": {"type": "multijitter", "sample_count": samples, "seed": int(picture["noise"])}},
-        "body": _mesh(mi, "body", vertices, head["parts"]["body"], uv, glossy(bitmap(skin), .5, person["gloss"])),
-        "eyes": _mesh(mi, "eyes", vertices, head["parts"]["eyes"], head["eye_uv"], glossy(bitmap(worn["eye"]), .12, .2)),
-        "teeth": _mesh(mi, "teeth", vertices, head["parts"]["teeth"], uv, glossy(plain(.85, .8, .7), .3, .5)),
-        "tongue": _mesh(mi, "tongue", vertices, head["parts"]["tongue"], uv, glossy(plain(.4, .13, .12), .4, .5)),
-    }
-    if worn["curtain"]:
-        hanging, triangles = worn["curtain"]
-        scene["hair"] = _mesh(mi, "hair", _turn(hanging, row), triangles, _unwrap(hanging) / (_WIDTH, _HEIGHT), {"type": "twosided", "bsdf": glossy(bitmap(paint["hair"]), .45, .4)})
-    return scene
+    skin = paint["skin"].copy()
+    _cover(skin, paint["worn"], cloth)
+    part = lambda name, uv, bsdf: _mesh(mi, name, vertices, head["parts"][name], uv, bsdf)
+    meshes = dict(body=part("body", uv, _glossy(_bitmap(mi, skin), .5, person["gloss"])), eyes=part("eyes", head["eye_uv"], _glossy(_bitmap(mi, dressed["eye"]), .12, .2)),
+                  teeth=part("teeth", uv, _glossy(_plain(.85, .8, .7), .3, .5)), tongue=part("tongue", uv, _glossy(_plain(.4, .13, .12), .4, .5)))
+    if dressed["curtain"]:
+        hanging, triangles = dressed["curtain"]
+        locks = {"type": "twosided", "bsdf": _glossy(_bitmap(mi, paint["locks"]), .45, .4)}
+        meshes["hair"] = _mesh(mi, "hair", _turn(hanging, row), triangles, _unwrap(hanging) / (_WIDTH, _HEIGHT), locks)
+    return meshes
 
-# %% ../nbs/00_faces.ipynb #e2dcdef2
+# %% ../nbs/00_faces.ipynb #a781fc90
 def _background(picture: dict, size: int) -> np.ndarray:
     "(size, size, 3) linear light, out of focus."
     rng, detail = np.random.default_rng([int(picture["noise"]), 1]), int(picture["background_detail"]) + 1
@@ -428,13 +447,14 @@ def photograph(
     import mitsuba as mi
     if mi.variant() != variant: mi.set_variant(variant)
     person, picture = _of(row, "person"), _of(row, "picture")
-    scene = mi.load_dict(_scene(mi, row, person, picture, size, samples))
+    scene = mi.load_dict({"type": "scene", **_lamps(picture), "camera": _camera(mi, picture, size, samples), **_meshes(mi, row, person, picture)})
     light = np.array(mi.render(scene, integrator=mi.load_dict({"type": "direct", "emitter_samples": 1, "bsdf_samples": 0, "block_size": 128}), seed=int(picture["noise"])))
     lamps = .7 * picture["key"] + .6 * sum(picture[f"sky_{k}"] for k in range(5))
-    image = light[..., :3] * picture["exposure"] * .75 / lamps * (.4 / _tone(person).mean()) ** .5 + (1 - light[..., 3:]) * _background(picture, size)
+    gain = np.float32(.75 * picture["exposure"] / lamps * (.4 / _tone(person).mean()) ** .5)
+    image = gain * light[..., :3] + (1 - light[..., 3:]) * _background(picture, size)
     image = np.where(image > .7, .7 + .3 * (1 - np.exp((.7 - image) / .3)), image).clip(0, 1) ** (1 / 2.2)
-    image += np.random.default_rng([int(picture["noise"]), 2]).normal(0, picture["grain"], image.shape)
-    return np.uint8(image.clip(0, 1) * 255 + .5), _regions(mi, scene, _dressed(tuple(person.items()))["paint"]["cover"])
+    image += picture["grain"] * np.random.default_rng([int(picture["noise"]), 2]).standard_normal(image.shape, np.float32)
+    return np.uint8(image.clip(0, 1) * 255 + .5), _regions(mi, scene, _dressed(tuple(person.items()))["paint"]["grown"])
 
 # %% ../nbs/00_faces.ipynb #d36c0612
 REGIONS = ("background", "head", "face", "eyes", "mouth")  # head: hair, ears, neck and clothes; eyes: with brows and lids
