@@ -139,12 +139,12 @@ def _expression(label: str, rng: np.random.Generator) -> dict:
         units |= {side: strength * max(0, rng.normal(1, .12)) for side in sides}
     return units
 
-# %% ../nbs/00_faces.ipynb #0d90a632
+# %% ../nbs/00_faces.ipynb #bd29411d
 def _picture(rng: np.random.Generator) -> dict:
     "How a face is photographed: pose (radians), gaze, camera (metres), lights, background and the sensor's noise. Drawn without a look at the expression."
     warmth = lambda: rng.normal(.02, .05)
     return dict(yaw=np.clip(rng.normal(0, .18), -.6, .6), pitch=np.clip(rng.normal(0, .08), -.3, .3), roll=rng.normal(0, .07), gaze_x=rng.normal(0, .2), gaze_y=rng.normal(0, .12),
-                distance=rng.uniform(.6, 1.5), frame=rng.uniform(.2, .235), shift_x=rng.normal(0, .006), shift_z=rng.normal(-.022, .006),
+                distance=rng.uniform(.6, 1.5), frame=rng.uniform(.175, .205), shift_x=rng.normal(0, .006), shift_z=rng.normal(-.03, .006),
                 key=rng.uniform(.4, 1.6), key_side=rng.uniform(-1.1, 1.1), key_height=rng.uniform(-.1, .9), key_size=rng.uniform(.05, .25), key_warmth=warmth(),
                 **{f"sky_{k}": rng.uniform(.1, .4) for k in range(5)}, sky_height=rng.uniform(.1, .8), sky_warmth=warmth(), exposure=rng.uniform(.8, 1.2),
                 background=rng.uniform(.03, .8), background_red=warmth(), background_blue=warmth(), background_detail=rng.integers(1, 8), background_contrast=rng.uniform(.02, .2),
@@ -429,7 +429,7 @@ def _meshes(mi, row: pd.Series, person: dict, picture: dict) -> dict:
         meshes["hair"] = _mesh(mi, "hair", _turn(hanging, row), triangles, _unwrap(hanging) / (_WIDTH, _HEIGHT), locks)
     return meshes
 
-# %% ../nbs/00_faces.ipynb #a781fc90
+# %% ../nbs/00_faces.ipynb #114fd0fc
 def _background(picture: dict, size: int) -> np.ndarray:
     "(size, size, 3) linear light, out of focus."
     rng, detail = np.random.default_rng([int(picture["noise"]), 1]), int(picture["background_detail"]) + 1
@@ -440,7 +440,7 @@ def _background(picture: dict, size: int) -> np.ndarray:
 def photograph(
     row: pd.Series,  # of `parameters`
     size: int = 112,  # pixels a side
-    samples: int = 16,  # rays a pixel, a square number
+    samples: int = 8,  # rays a pixel; each of the eight lamps gets its share of a multiple of eight
     variant: str = "scalar_rgb",  # mitsuba's; llvm_ad_rgb or cuda_ad_rgb where the machine has LLVM or CUDA
 ) -> tuple[np.ndarray, np.ndarray]:  # RGB (size, size, 3) and regions (size, size), the numbers of REGIONS, both uint8
     "Render one face."

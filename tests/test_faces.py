@@ -77,7 +77,7 @@ def test_jaw_points_of_turned_heads_lie_on_the_outline():
     assert len(turned) == 12
     on_edge = []
     for _, row in turned.iterrows():
-        _, regions = faces.photograph(row, samples=4)
+        _, regions = faces.photograph(row)
         points = faces.landmarks(row)
         side = np.sign(points[27, 0] - (points[0, 0] + points[16, 0]) / 2)  # where the far cheek is: the nose moves towards it
         for k in range(2, 6):
