@@ -526,14 +526,14 @@ def render(
     return table[["face_id", "label", "subject"]].assign(path=[path + ".png" for path in paths], split=None, landmarks=points, source="rendered", licence=LICENCE,
                                                           regions=[path + "-regions.png" for path in paths])
 
-# %% ../nbs/00_faces.ipynb #45d65d76
+# %% ../nbs/00_faces.ipynb #e46681f5
 def contact_sheet(
     table: pd.DataFrame,  # face table with subjects
     subjects: int = 12,
 ) -> plt.Figure:
     "One subject a column, one class a row."
     labels, people = list(table.label.unique()), list(table.subject.unique()[:subjects])
-    figure, axes = plt.subplots(len(labels), len(people), figsize=(len(people), 1.02 * len(labels)), squeeze=False, gridspec_kw=dict(wspace=.02, hspace=.02, left=.07, right=.999, top=.999, bottom=.001))
+    figure, axes = plt.subplots(len(labels), len(people), figsize=(len(people), 1.02 * len(labels)), squeeze=False, gridspec_kw=dict(wspace=.02, hspace=.02, left=.03, right=.999, top=.999, bottom=.001))
     for axis in axes.flat: axis.set(xticks=[], yticks=[])
     for face in table[table.subject.isin(people)].itertuples():
         axes[labels.index(face.label), people.index(face.subject)].imshow(plt.imread(face.path))
