@@ -20,4 +20,5 @@ setup(
     package_data={settings["lib_path"]: ["head.*"]},
     install_requires=lines("requirements"),
     extras_require={"dev": lines("dev_requirements")},
+    entry_points={"console_scripts": ["maskfer=maskfer_nb.masking:main"]},
 )

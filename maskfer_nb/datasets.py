@@ -84,7 +84,7 @@ def examine(
         stage = "landmarks"
         if points is None: points = landmarks.detect(image)
         stage = "masks"
-        masks.fit(points)
+        masks.lay(points)
     except ValueError as error:
         return dict(stage=stage, reason=str(error))
     return dict(landmarks=points, digest=hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest())
