@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['KINDS', 'SIDE', 'TEXTURES', 'relief', 'printed', 'Mask', 'mask', 'texture', 'template', 'read_templates']
 
-# %% ../nbs/03_fabrics.ipynb #70c67a70
+# %% ../nbs/03_fabrics.ipynb #91a9bbf7
+import colorsys
 import configparser
 from functools import lru_cache
 from pathlib import Path
@@ -13,8 +14,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from matplotlib import colors
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageColor, UnidentifiedImageError
 
 # %% ../nbs/03_fabrics.ipynb #902fb0b6
 KINDS = ("surgical", "cloth", "kn95")
@@ -49,7 +49,7 @@ def relief(
         return bulge + ridge + welds
     raise ValueError(f"no mask of kind '{kind}'; there are {', '.join(KINDS)}")
 
-# %% ../nbs/03_fabrics.ipynb #d883edba
+# %% ../nbs/03_fabrics.ipynb #837a3da7
 def _clouds(rng: np.random.Generator, down: int, across: int | None = None) -> np.ndarray:
     "A smooth random field (256, 256) of standard deviation about 1, with so many cells from top to bottom, and as many or others from side to side."
     return cv2.resize(rng.standard_normal((down, across or down), np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
@@ -83,18 +83,18 @@ def printed(
 ) -> np.ndarray:  # (256, 256, 3) float32 in [0, 1]
     "Some fabric: the same seed gives the same."
     rng = np.random.default_rng(seed)
-    first, second = (np.float32(colors.hsv_to_rgb((rng.random(), rng.beta(0.7, 1.6), rng.uniform(0.03, 1)))) for _ in range(2))
-    if rng.random() < 0.4: first = np.float32(colors.to_rgb(rng.choice(_USUAL))) * rng.uniform(0.8, 1)
+    first, second = (np.float32(colorsys.hsv_to_rgb(rng.random(), rng.beta(0.7, 1.6), rng.uniform(0.03, 1))) for _ in range(2))
+    if rng.random() < 0.4: first = np.float32(ImageColor.getrgb(str(rng.choice(_USUAL)))) / 255 * rng.uniform(0.8, 1)
     fabric = first + np.float32(_pattern(rng))[..., None] * (second - first)
     clouds = sum(rng.uniform(0, 0.05) * _clouds(rng, cells) for cells in (6, 20, 70, 180))
     folds = sum(rng.uniform(0, 0.12) * _clouds(rng, *rng.permutation([rng.integers(2, 6), rng.integers(5, 16)])) for _ in range(2))
     return np.clip(fabric * np.exp(clouds + folds)[..., None] + 0.3 * clouds[..., None], 0, 1)
 
-# %% ../nbs/03_fabrics.ipynb #a17ca80e
+# %% ../nbs/03_fabrics.ipynb #19e5f6e0
 class Mask(NamedTuple):
     "A mask spread flat, ready to be pasted."
     kind: str  # one of KINDS, whose shape it has on a face; for a template its name
-    sizes: tuple  # of float32 pictures in 0-255, each half as large as the one before: (256, 256, 3) RGB, or a template's RGBA with colour premultiplied by alpha
+    sizes: tuple  # of uint8 pictures, each half as large as the one before: (256, 256, 3) RGB, or a template's RGBA
     loops: np.ndarray | None  # (3,) float32 RGB of the ear loops in 0-255; None for a template, whose picture has them
     points: np.ndarray | None = None  # (6, 2) float32, a template's control points in its largest picture
     outline: np.ndarray | None = None  # (n, 2) float32, a template's outline in its largest picture
@@ -103,7 +103,7 @@ class Mask(NamedTuple):
 
 def _halved(picture: np.ndarray) -> tuple:
     "The picture at its own and every smaller size."
-    sizes = [np.ascontiguousarray(picture, np.float32)]
+    sizes = [np.uint8(picture + 0.5)]
     while min(sizes[-1].shape[:2]) > 8: sizes.append(cv2.resize(sizes[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     return tuple(sizes)
 
@@ -115,7 +115,7 @@ def _open(path) -> Image.Image:
 
 def mask(
     kind: str = "surgical",  # one of KINDS
-    color="white",  # a name or '#rrggbb' as matplotlib knows them, RGB in 0-255, 'random' for a print, or the path of a fabric's picture
+    color="white",  # a name of CSS or '#rrggbb', RGB in 0-255, 'random' for a print, or the path of a fabric's picture
     seed: int = 0,  # of a random print
 ) -> Mask:
     "A mask of a kind and colour. Raises ValueError where either is unknown or the picture cannot be read."
@@ -123,7 +123,7 @@ def mask(
     elif isinstance(color, (str, Path)) and Path(color).is_file():
         fabric = cv2.resize(np.asarray(_open(color).convert("RGB"), np.float32) / 255, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     else:
-        try: fabric = np.float32(colors.to_rgb(color) if isinstance(color, str) else np.array(color) / 255)
+        try: fabric = np.float32(ImageColor.getrgb(color)[:3] if isinstance(color, str) else color) / 255
         except ValueError: raise ValueError(f"'{color}' is no colour, nor the path of a picture: give a name, '#rrggbb', 'random' or a file") from None
     flat = 255 * np.clip(np.maximum(fabric, 0.06) * relief(kind)[..., None], 0, 1)  # no cloth is black enough to hide its folds
     return Mask(kind, _halved(flat), flat.mean((0, 1)) if kind == "cloth" else np.float32([225, 226, 226]))
@@ -139,7 +139,7 @@ def texture(
     "One of the paper's masks."
     return mask(*TEXTURES[name])
 
-# %% ../nbs/03_fabrics.ipynb #5de0f663
+# %% ../nbs/03_fabrics.ipynb #cf879110
 def template(
     path: str | Path,  # a picture with transparency
     points,  # (6, 2) pixels (x, y): left upper corner, nose, right upper corner, right lower corner, chin, left lower corner, as seen in the picture
@@ -155,7 +155,11 @@ def template(
     contours, _ = cv2.findContours((alpha[..., 0] > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours: raise ValueError(f"{path}: nothing of it is opaque")
     outline = cv2.approxPolyDP(max(contours, key=cv2.contourArea), 1, True)[:, 0]
-    return Mask(Path(path).stem, _halved(np.concatenate([pixels[..., :3] * alpha, alpha], -1)), None, points, outline.astype(np.float32), turned)
+    # what is transparent gets the colour nearby: whatever the file has there must not shine through a soft edge
+    share = cv2.GaussianBlur(alpha, (0, 0), max(alpha.shape) / 30)[..., None]
+    nearby = cv2.GaussianBlur(pixels[..., :3] * alpha, (0, 0), max(alpha.shape) / 30) / np.maximum(share, 1e-3)
+    pixels[..., :3] = np.where(alpha > 0, pixels[..., :3], nearby.clip(0, 254))
+    return Mask(Path(path).stem, _halved(pixels.clip(0, 254.5)), None, points, outline.astype(np.float32), turned)
 
 
 def read_templates(

@@ -50,7 +50,7 @@ def check(
         if bad:
             raise ValueError(reason)
 
-# %% ../nbs/02_landmarks.ipynb #e77a9480
+# %% ../nbs/02_landmarks.ipynb #d114bb4b
 _SIDE, _LENIENCE, _DRIFT = 112, .3, .05  # pixels; below the detector's own threshold; face widths
 
 
@@ -58,7 +58,11 @@ def detect(
     image: np.ndarray, # (height, width, 3) uint8 RGB, a picture of one face
 ) -> np.ndarray: # (68, 2) float32, (x, y) in pixels of `image`, iBUG order
     "The 68 points of the face; ValueError with the reason where there is none, FileNotFoundError where dlib's weights are missing."
-    picture, boxes = _look(image)
+    return _alone(image, *_look(image))
+
+
+def _alone(image, picture, boxes):
+    "The points of the first box, or of the whole picture."
     if boxes:
         points = _predict(picture, boxes[0])
     else:
@@ -104,14 +108,14 @@ def _predict(picture, box):
     _, predictor = _models()
     return np.array([(point.x, point.y) for point in predictor(picture, box).parts()], float)
 
-# %% ../nbs/02_landmarks.ipynb #8dff1770
+# %% ../nbs/02_landmarks.ipynb #68c7fdb5
 def find(
     image: np.ndarray, # (height, width, 3) uint8 RGB, any picture
 ) -> list: # of (68, 2) float32, the largest face first
     "The 68 points of every face; ValueError where there is none."
     picture, boxes = _look(image)
-    if any(box.width() > picture.shape[1] / 2 for box in boxes): return [detect(image)]
-    longer = max(image.shape[:2])
+    if any(box.width() > picture.shape[1] / 2 for box in boxes): return [_alone(image, picture, boxes)]
+    portrait, longer = (picture, boxes), max(image.shape[:2])
     picture = _scaled(image, np.clip(longer, 640, 1600) / longer if longer > 320 else 2)
     middle, faces = np.array(picture.shape[1::-1]) / 2 - .5, []
     for angle in (0, 30, -30):
@@ -122,4 +126,4 @@ def find(
             try: faces.append(_checked(points, picture, image))
             except ValueError: continue  # the detector took something else for a face
         if faces: return sorted(faces, key=lambda points: -np.ptp(points[:17], axis=0).max())
-    return [detect(image)]
+    return [_alone(image, *portrait)]

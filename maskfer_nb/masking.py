@@ -5,26 +5,30 @@
 # %% auto #0
 __all__ = ['choose', 'mask_picture', 'mask_file', 'mask_folder', 'main']
 
-# %% ../nbs/13_masking.ipynb #d44cc99f
+# %% ../nbs/13_masking.ipynb #f579a472
 import argparse
+import csv
 import io
 import json
+import multiprocessing
+import os
 import sys
 import zlib
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
-from joblib import Parallel, delayed
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from . import fabrics, landmarks, masks
 from .chain import write_json, write_whole
-from .sources import SUFFIXES, read_image
+from .pictures import SUFFIXES, read_image
 
-# %% ../nbs/13_masking.ipynb #113b5704
+# %% ../nbs/13_masking.ipynb #75a9621d
+@lru_cache(maxsize=8)
 def choose(
     kind: str,  # one of fabrics.KINDS, 'random', or 'FOLDER:NAME' for a template that FOLDER/masks.cfg lists
     color: str,  # see fabrics.mask
@@ -59,13 +63,12 @@ def mask_picture(
     if not polygons: raise ValueError("; ".join(reasons))
     return masks.Masked(image, alpha, polygons), reasons
 
-# %% ../nbs/13_masking.ipynb #3cfd0b95
+# %% ../nbs/13_masking.ipynb #56538cb7
 def _extras(path: Path) -> tuple[bool, Image.Image | None]:
     "Whether a picture is grey, and its transparency if it has any, upright."
     with Image.open(path) as image:
-        image = ImageOps.exif_transpose(image)
         has_alpha = "A" in image.getbands() or "transparency" in image.info
-        return image.mode in ("1", "L", "LA") or image.mode.startswith("I;16"), image.convert("RGBA").getchannel("A") if has_alpha else None
+        return image.mode in ("1", "L", "LA") or image.mode.startswith("I;16"), ImageOps.exif_transpose(image).convert("RGBA").getchannel("A") if has_alpha else None
 
 
 def _write(path: Path, pixels: np.ndarray, grey: bool, alpha: Image.Image | None):
@@ -87,7 +90,6 @@ def mask_file(
     seed: int = 0,
 ) -> list:
     "Write `output`, the picture at `path` with its faces masked; returns the reasons why nothing was written or some face is bare."
-    cv2.setNumThreads(1)
     try:
         image = read_image(path)
         masked, reasons = mask_picture(image, choose(kind, color, seed), fit, seed)
@@ -96,7 +98,14 @@ def mask_file(
     _write(output, masked.image, *_extras(path))
     return reasons
 
-# %% ../nbs/13_masking.ipynb #f9cfd4f7
+# %% ../nbs/13_masking.ipynb #9e1fdfef
+def _in_processes(function, tasks: list, jobs: int):
+    "The results of `function` over lists of arguments, in order. Processes are forked where that is safe, so that nobody imports and loads anew what is loaded."
+    if jobs == 1: return map(function, *tasks)
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
+    return ProcessPoolExecutor(os.cpu_count() if jobs < 1 else jobs, context).map(function, *tasks, chunksize=8)
+
+
 def mask_folder(
     folder: str | Path,  # a folder tree, or one picture
     out: str | Path,  # another folder; for one picture also a file
@@ -105,17 +114,18 @@ def mask_folder(
     fit: str = "jaw",  # or rigid
     seed: int = 0,
     jobs: int = -1,  # processes; -1 for one a core
-) -> pd.DataFrame:  # file, reason
-    "Mask all pictures of a folder; returns rejects.csv, which is written to `out`. Raises ValueError where folder or options are of no use."
+) -> list:  # of (file, reason)
+    "Mask all pictures of a folder; returns what could not be masked, which is also in `out`/rejects.csv. Raises ValueError where folder or options are of no use."
     source, out = Path(folder), Path(out)
     if not source.exists(): raise ValueError(f"{source}: no such file or folder")
     choose(kind, color, seed)
+    cv2.setNumThreads(1)
     if fit not in masks.FITS: raise ValueError(f"no fit '{fit}'; there are {', '.join(masks.FITS)}")
     options = dict(kind=kind, color=color, fit=fit, seed=seed)
     if source.is_file():
         output = out if out.suffix.lower() in SUFFIXES else out / source.name
         if output.resolve() == source.resolve(): raise ValueError(f"{output}: would overwrite its own input")
-        return pd.DataFrame([(source.name, reason) for reason in mask_file(source, output, **options)], columns=["file", "reason"])
+        return [(source.name, reason) for reason in mask_file(source, output, **options)]
     if out.resolve() == source.resolve(): raise ValueError(f"{out}: would overwrite its own input; name another folder")
     names = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file() and out.resolve() not in path.resolve().parents]
     if not names: raise ValueError(f"{source}: no pictures ({', '.join(SUFFIXES)})")
@@ -124,14 +134,19 @@ def mask_folder(
     if made_with.exists() and (before := json.loads(made_with.read_text())) != options: raise ValueError(f"{out}: holds pictures made with other options, {before}; name another folder")
     write_json(made_with, options)
     waiting = [name for name in names if not (out / name).exists()]
-    each = (delayed(mask_file)(source / name, out / name, **options | dict(seed=zlib.crc32(f"{seed} {name.as_posix()}".encode()))) for name in waiting)
-    found = Parallel(jobs, return_as="generator", batch_size=4)(each)
+    seeds = [zlib.crc32(f"{seed} {name.as_posix()}".encode()) for name in waiting]
+    tasks = [[source / name for name in waiting], [out / name for name in waiting], *([value] * len(waiting) for value in (kind, color, fit)), seeds]
+    found = _in_processes(mask_file, tasks, jobs)
     bar = tqdm(found, desc="masking", unit="picture", total=len(names), initial=len(names) - len(waiting), mininterval=1, delay=1)
-    rejects = pd.DataFrame([(name.as_posix(), reason) for name, reasons in zip(waiting, bar) for reason in reasons], columns=["file", "reason"])
-    write_whole(out / "rejects.csv", lambda partial: rejects.to_csv(partial, index=False))
+    rejects = [(name.as_posix(), reason) for name, reasons in zip(waiting, bar) for reason in reasons]
+    write_whole(out / "rejects.csv", lambda partial: _write_table(partial, [("file", "reason"), *rejects]))
     return rejects
 
-# %% ../nbs/13_masking.ipynb #986a7786
+
+def _write_table(path: Path, rows: list):
+    with open(path, "w", newline="") as file: csv.writer(file).writerows(rows)
+
+# %% ../nbs/13_masking.ipynb #b0ed63dc
 def main(words: list | None = None):
     "`maskfer mask IN OUT …`"
     parser = argparse.ArgumentParser(prog="maskfer", description="Faces with masks: make them.")
@@ -152,5 +167,5 @@ def main(words: list | None = None):
     options = parser.parse_args(words)
     try: rejects = mask_folder(**vars(options))
     except (ValueError, OSError) as error: sys.exit(f"maskfer: {error}")
-    if len(rejects): print(f"{len(rejects)} not masked: {rejects.reason.iloc[0]}" if options.folder.is_file() else f"{len(rejects)} faces or pictures not masked, see {options.out / 'rejects.csv'}", file=sys.stderr)
+    if len(rejects): print(f"{len(rejects)} not masked: {rejects[0][1]}" if options.folder.is_file() else f"{len(rejects)} faces or pictures not masked, see {options.out / 'rejects.csv'}", file=sys.stderr)
     if options.folder.is_file() and len(rejects): sys.exit(1)

@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['FITS', 'Pose', 'pose', 'Sheet', 'lay', 'Masked', 'paste', 'figure5']
 
-# %% ../nbs/03_masks.ipynb #67271efb
+# %% ../nbs/03_masks.ipynb #388c983d
 from functools import cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from matplotlib import pyplot as plt
 
 from .fabrics import TEXTURES, Mask, mask, texture
 
@@ -169,25 +168,25 @@ def _inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
     crossed = ((y0 > y) != (end[:, 1] > y)) & (x > x0 + dx * (y - y0) / np.where(dy == 0, 1, dy))
     return crossed.sum(1) % 2 == 1
 
-# %% ../nbs/03_masks.ipynb #9cb32342
-_FINER = 4
-
-
+# %% ../nbs/03_masks.ipynb #26db459c
 def _times(colour: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    "(h, w, 3) times (h, w), by OpenCV because numpy is ten times slower at three channels."
-    return cv2.multiply(colour, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB))
+    "(h, w, 3) times (h, w), float32; by OpenCV, because numpy is ten times slower at three channels."
+    return cv2.multiply(colour, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB), dtype=cv2.CV_32F)
 
 
 def _covered(sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple, corner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Alpha (h, w) float32 of the mask, and of the ear loops beside it."
-    canvas = np.zeros((shape[0] * _FINER, shape[1] * _FINER, 2), np.uint8)
-    to_canvas = lambda points: np.int32(((points - corner + 0.5) * _FINER - 0.5) * 16 + 0.5)  # four bits behind the point
+    finer = 4 if pose.scale < 80 else 2
+    body = np.zeros((shape[0] * finer, shape[1] * finer), np.uint8)
+    loops = np.zeros(shape, np.uint8)
+    to_pixels = lambda points, finer: np.int32(((points - corner + 0.5) * finer - 0.5) * 16 + 0.5)  # four bits behind the point
+    cv2.fillPoly(body, [to_pixels(sheet.outline, finer)], 255, shift=4)
     shown = [k for k, side in enumerate((-1, -1, 1, 1)) if side * pose.yaw < 0.15]
-    lines = to_canvas(np.stack([sheet.corners[[0, 5, 2, 3]], ears], 1)[shown])
-    cv2.polylines(canvas, list(lines), False, (0, 255), max(1, round(0.028 * pose.scale * _FINER)), shift=4)
-    cv2.fillPoly(canvas, [to_canvas(sheet.outline)], (255, 0), shift=4)
-    alphas = cv2.resize(canvas, shape[::-1], interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
-    return cv2.extractChannel(alphas, 0), cv2.extractChannel(alphas, 1)
+    lines = to_pixels(np.stack([sheet.corners[[0, 5, 2, 3]], ears], 1)[shown], 1)
+    thickness = 0.028 * pose.scale
+    cv2.polylines(loops, list(lines), False, min(255, int(255 * thickness)), max(1, round(thickness)), cv2.LINE_AA, shift=4)
+    body, loops = (np.float32(alpha) * np.float32(1 / 255) for alpha in (cv2.resize(body, shape[::-1], interpolation=cv2.INTER_AREA), loops))
+    return body, np.minimum(loops, 1 - body)
 
 
 _CUBIC = np.array([(i, j) for i in range(4) for j in range(4 - i)]).T  # exponents of x and y
@@ -211,49 +210,61 @@ def _size(mask: Mask, spread: float) -> int:
     return min(int(np.log2(max(spread, 1))), len(mask.sizes) - 1)
 
 
-def _fabric(mask: Mask, sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple, corner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Colour (h, w, 3) in 0-255 premultiplied by alpha, alpha (h, w), and the outline in the picture's pixels; all float32."
+def _fabric(mask: Mask, sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple, corner: np.ndarray, blur: float) -> tuple:
+    "Colour (h, w, 3) uint8, alpha (h, w) of the mask and of its loops, float32, and the outline in the picture's pixels; as soft as a picture blurred by so many pixels."
+    soft = max(1, 1.5 * blur)
     if mask.points is None:
         body, loops = _covered(sheet, pose, ears, shape, corner)
-        flat = mask.sizes[_size(mask, len(mask.sizes[0]) / (1.6 * pose.scale))]
-        fabric = cv2.remap(flat, _place(sheet, pose, shape, corner) * len(flat) - 0.5, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        loops = np.minimum(loops, 1 - body)
-        return _times(fabric, body) + cv2.merge([loops * level for level in mask.loops]), body + loops, sheet.outline.astype(np.float32)
+        # a quarter of a pixel squared is what averaging over pixels has blurred already
+        if blur > 0.6: body, loops = (cv2.GaussianBlur(alpha, (0, 0), (blur**2 - 0.25) ** 0.5) for alpha in (body, loops))
+        flat = mask.sizes[_size(mask, soft * len(mask.sizes[0]) / (1.6 * pose.scale))]
+        return cv2.remap(flat, _place(sheet, pose, shape, corner) * len(flat) - 0.5, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), body, loops, np.float32(sheet.outline)
     turned = abs(pose.yaw) > np.radians(13) and mask.turned
     shown = mask.turned[int(pose.yaw > 0)] if turned else mask
     homography, _ = cv2.findHomography(shown.points, np.float32(sheet.corners))
     if homography is None: raise ValueError("no mask fits: key points lie on one line")
     outline = np.c_[shown.outline, np.ones(len(shown.outline))] @ homography.T
     if np.linalg.det(homography) <= 0 or outline[:, 2].min() <= 0.2 * outline[:, 2].max(): raise ValueError("turned too far to the side for a mask")
-    spread = np.ptp(shown.outline, axis=0).max() / np.ptp(outline[:, :2] / outline[:, 2:], axis=0).max()
-    size = _size(shown, spread)
+    outline = np.float32(outline[:, :2] / outline[:, 2:])
+    size = _size(shown, soft * np.ptp(shown.outline, axis=0).max() / np.ptp(outline, axis=0).max())
     halved = shown.sizes[size].shape[1] / shown.sizes[0].shape[1]
     # a smaller picture's pixel centres lie between the larger one's
     grow = np.array([[1 / halved, 0, (1 / halved - 1) / 2], [0, 1 / halved, (1 / halved - 1) / 2], [0, 0, 1]])
     move = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1.0]])
     warped = cv2.warpPerspective(shown.sizes[size], move @ homography @ grow, shape[::-1], flags=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(warped[..., :3]), np.ascontiguousarray(warped[..., 3]), np.float32(outline[:, :2] / outline[:, 2:])
+    return np.ascontiguousarray(warped[..., :3]), warped[..., 3] * np.float32(1 / 255), np.zeros(shape, np.float32), outline
 
-# %% ../nbs/03_masks.ipynb #d5602d46
+# %% ../nbs/03_masks.ipynb #3c05b7e5
 _GREY_LEVEL = 140  # of a face in good light
 _GRAIN = np.random.default_rng(0).standard_normal((1024, 1024), np.float32)
 
 
 def _light(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     "(h, w) float32, multiplies the fabric: the light that falls on the covered part of a face."
+    step = 1 + min(grey.shape) // 96  # what is broad needs no more
+    few, covered = np.ascontiguousarray(grey[::step, ::step]), np.ascontiguousarray(alpha[::step, ::step])
     fields = lambda picture: cv2.GaussianBlur(cv2.resize(picture, (6, 6), interpolation=cv2.INTER_AREA), (3, 3), 0)
-    share, light = fields(alpha), fields(grey * alpha)
+    share, light = fields(covered), fields(few * covered)
     mean = light.sum() / max(share.sum(), 1e-6)
     shading = np.clip((light + 0.05 * mean) / ((share + 0.05) * max(mean, 1)), 0.4, 1.5) ** 0.8
-    return cv2.resize(shading * np.clip((mean / _GREY_LEVEL) ** 0.5, 0.4, 1), grey.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    light = cv2.resize(shading * np.clip((mean / _GREY_LEVEL) ** 0.5, 0.4, 1), (24, 24), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(light, grey.shape[::-1])
 
 
 def _blur_and_grain(grey: np.ndarray) -> tuple[float, float]:
-    "Standard deviations of a picture's blur (pixels) and grain (grey levels)."
+    "Standard deviations of a picture's blur (pixels) and grain (grey levels), by its middle."
+    top, left = (max(0, side - 128) // 2 for side in grey.shape)
+    grey = grey[top : top + 128, left : left + 128]
     grain = np.median(np.abs(cv2.Laplacian(grey, cv2.CV_32F)[::2, ::2])) / (0.6745 * 20**0.5)
     steepness = lambda picture: cv2.norm(picture[:, 1:], picture[:, :-1], cv2.NORM_L2SQR) + cv2.norm(picture[1:], picture[:-1], cv2.NORM_L2SQR)
     ratio = max(steepness(grey) - 4 * grain**2 * grey.size, 1e-6) / max(steepness(cv2.GaussianBlur(grey, (0, 0), 1)), 1e-6)
     return float(np.clip(1 / np.sqrt(max(ratio, 1.0001) ** 2 - 1), 0.3, 6)), float(min(grain, 12))
+
+
+def _shade(alpha: np.ndarray, reach: float) -> np.ndarray:
+    "(h, w) float32, multiplies the picture: the shadow of what alpha covers, a blur of so many pixels."
+    step = 1 + int(reach / 3)
+    return 1 - np.float32(0.3) * cv2.resize(cv2.GaussianBlur(np.ascontiguousarray(alpha[::step, ::step]), (0, 0), reach / step), alpha.shape[::-1])
 
 
 def _grain(shape: tuple, seed: int) -> np.ndarray:
@@ -262,7 +273,7 @@ def _grain(shape: tuple, seed: int) -> np.ndarray:
     top, left = seed * 37 % 256, seed * 101 % 256
     return np.tile(_GRAIN, (rows, columns))[top : top + shape[0], left : left + shape[1]] if max(rows, columns) > 1 else _GRAIN[top : top + shape[0], left : left + shape[1]]
 
-# %% ../nbs/03_masks.ipynb #9321a464
+# %% ../nbs/03_masks.ipynb #143040dd
 class Masked(NamedTuple):
     "A masked face and what the mask covers."
     image: np.ndarray  # (H, W, 3) uint8 RGB
@@ -293,26 +304,30 @@ def paste(
     box = _box(np.concatenate([sheet.outline, ears]), 0.15 * where.scale, image.shape)
     bare = np.ascontiguousarray(image[box])
     shape, corner = bare.shape[:2], np.array([box[1].start, box[0].start])
-    grey = cv2.cvtColor(bare, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    colour, alpha, outline = _fabric(mask, sheet, where, ears, shape, corner)
-    colour = _times(colour, _light(grey, alpha))
-    if (bare[..., 0] == bare[..., 1]).all() and (bare[..., 0] == bare[..., 2]).all(): colour = cv2.cvtColor(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    shade = 1 - 0.3 * cv2.GaussianBlur(alpha, (0, 0), 0.05 * where.scale)
+    grey = np.float32(cv2.cvtColor(bare, cv2.COLOR_RGB2GRAY))
     blur, grain = _blur_and_grain(grey)
-    # a quarter of a pixel squared is what averaging over pixels has blurred already
-    if blur > 0.6: colour, alpha = (cv2.GaussianBlur(layer, (0, 0), (blur**2 - 0.25) ** 0.5) for layer in (colour, alpha))
-    noise = grain * alpha * _grain(shape, seed)
+    fabric, body, loops, outline = _fabric(mask, sheet, where, ears, shape, corner, blur)
+    string = mask.loops
+    if (bare[..., 0] == bare[..., 1]).all() and (bare[..., 0] == bare[..., 2]).all():
+        fabric = cv2.cvtColor(cv2.cvtColor(fabric, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        if string is not None: string = np.full(3, string.mean())
+    alpha = body + loops
+    light = _light(grey, alpha)
+    colour = _times(fabric, body * light)
+    if string is not None: colour += cv2.transform(loops * light, np.float64(string)[:, None])
+    colour += cv2.cvtColor(grain * alpha * _grain(shape, seed), cv2.COLOR_GRAY2RGB)
     covered, masked = np.zeros(image.shape[:2], np.float32), image.copy()
     covered[box] = alpha
     # OpenCV rounds, and saturates at 0 and 255
-    masked[box] = cv2.add(_times(np.float32(bare), (1 - alpha) * shade), colour + cv2.cvtColor(noise, cv2.COLOR_GRAY2RGB), dtype=cv2.CV_8U)
+    masked[box] = cv2.add(_times(bare, (1 - alpha) * _shade(alpha, 0.05 * where.scale)), colour, dtype=cv2.CV_8U)
     return Masked(masked, covered, outline)
 
-# %% ../nbs/03_masks.ipynb #5edbb265
+# %% ../nbs/03_masks.ipynb #e440c0a7
 def figure5(
     faces: list,  # of (image, landmarks, label)
-) -> plt.Figure:
-    "Example of mask pattern: a row a face, first bare and then with each texture of the data sets."
+):
+    "Example of mask pattern: a row a face, first bare and then with each texture of the data sets. Returns a matplotlib figure."
+    from matplotlib import pyplot as plt  # half a second that pasting does not need
     figure, axes = plt.subplots(len(faces), 1 + len(TEXTURES), figsize=(6, 1.55 * len(faces)), squeeze=False, layout="constrained")
     for row, (image, landmarks, label) in zip(axes, faces):
         pictures = [image] + [paste(image, landmarks, texture).image for texture in TEXTURES]

@@ -78,12 +78,12 @@ def folder(face, tmp_path):
 def test_a_folder_accepts_or_rejects_everything(folder, tmp_path):
     out = tmp_path / "out"
     rejects = masking.mask_folder(folder, out, "random", "random", "rigid", seed=3, jobs=1)
-    assert set(rejects.file) == {"blank.png", "broken.jpg", "empty.webp"} and rejects.reason.str.len().min() > 5
+    assert {name for name, _ in rejects} == {"blank.png", "broken.jpg", "empty.webp"} and all(len(reason) > 5 for _, reason in rejects)
     assert {path.relative_to(out).as_posix() for path in out.rglob("*.*")} == {"one.png", "deeper/two.jpg", "rejects.csv", "mask.json"}
-    pd.testing.assert_frame_equal(pd.read_csv(out / "rejects.csv"), rejects)
+    assert [tuple(row) for row in pd.read_csv(out / "rejects.csv").itertuples(index=False)] == rejects
     first = (out / "one.png").read_bytes()
     again = masking.mask_folder(folder, tmp_path / "again", "random", "random", "rigid", seed=3, jobs=2)
-    assert again.equals(rejects) and (tmp_path / "again/one.png").read_bytes() == first
+    assert again == rejects and (tmp_path / "again/one.png").read_bytes() == first
     masking.mask_folder(folder, tmp_path / "other", "random", "random", "rigid", seed=4, jobs=1)
     assert (tmp_path / "other/one.png").read_bytes() != first
 
