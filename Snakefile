@@ -47,7 +47,7 @@ rule datasets:
     threads: workflow.cores
     params:
         notebook=parameters(source=source, data=data, **config["datasets"]),
-        code=code("04_datasets", "faces", "sources", "landmarks", "masks") + [file_hash("maskfer_nb/head.npz")],
+        code=code("04_datasets", "faces", "pictures", "sources", "landmarks", "fabrics", "masks") + [file_hash("maskfer_nb/head.npz")],
     shell: step("04_datasets", "{input:q}")
 
 

@@ -27,7 +27,7 @@ from . import fabrics, landmarks, masks
 from .chain import write_json, write_whole
 from .pictures import SUFFIXES, read_image
 
-# %% ../nbs/13_masking.ipynb #75a9621d
+# %% ../nbs/13_masking.ipynb #ac33595c
 @lru_cache(maxsize=8)
 def choose(
     kind: str,  # one of fabrics.KINDS, 'random', or 'FOLDER:NAME' for a template that FOLDER/masks.cfg lists
@@ -49,10 +49,11 @@ def mask_picture(
     mask: fabrics.Mask,
     fit: str = "jaw",
     seed: int = 0,
+    backend: str = "dlib",  # of landmarks.find
 ) -> tuple[masks.Masked, list]:
     "Mask every face; `alpha` covers all of them, `polygon` is a list. Also the reasons why some could not be. Raises ValueError where none could."
     alpha, polygons, reasons = np.zeros(image.shape[:2], np.float32), [], []
-    for number, points in enumerate(landmarks.find(image)):
+    for number, points in enumerate(landmarks.find(image, backend)):
         try: image, covered, polygon = masks.paste(image, points, mask, fit, seed + number)
         except ValueError as reason:
             x, y = points.mean(0)
@@ -63,7 +64,7 @@ def mask_picture(
     if not polygons: raise ValueError("; ".join(reasons))
     return masks.Masked(image, alpha, polygons), reasons
 
-# %% ../nbs/13_masking.ipynb #56538cb7
+# %% ../nbs/13_masking.ipynb #e9991e25
 def _extras(path: Path) -> tuple[bool, Image.Image | None]:
     "Whether a picture is grey, and its transparency if it has any, upright."
     with Image.open(path) as image:
@@ -88,17 +89,18 @@ def mask_file(
     color: str = "white",
     fit: str = "jaw",
     seed: int = 0,
+    backend: str = "dlib",
 ) -> list:
     "Write `output`, the picture at `path` with its faces masked; returns the reasons why nothing was written or some face is bare."
     try:
         image = read_image(path)
-        masked, reasons = mask_picture(image, choose(kind, color, seed), fit, seed)
+        masked, reasons = mask_picture(image, choose(kind, color, seed), fit, seed, backend)
     except ValueError as reason: return [str(reason).removeprefix(f"{path}: ")]
     output.parent.mkdir(parents=True, exist_ok=True)
     _write(output, masked.image, *_extras(path))
     return reasons
 
-# %% ../nbs/13_masking.ipynb #9e1fdfef
+# %% ../nbs/13_masking.ipynb #c1d24e8c
 def _in_processes(function, tasks: list, jobs: int):
     "The results of `function` over lists of arguments, in order. Processes are forked where that is safe, so that nobody imports and loads anew what is loaded."
     if jobs == 1: return map(function, *tasks)
@@ -113,6 +115,7 @@ def mask_folder(
     color: str = "white",
     fit: str = "jaw",  # or rigid
     seed: int = 0,
+    backend: str = "dlib",  # finds the landmarks; or 'rendered', see the chapter on landmarks
     jobs: int = -1,  # processes; -1 for one a core
 ) -> list:  # of (file, reason)
     "Mask all pictures of a folder; returns what could not be masked, which is also in `out`/rejects.csv. Raises ValueError where folder or options are of no use."
@@ -121,7 +124,8 @@ def mask_folder(
     choose(kind, color, seed)
     cv2.setNumThreads(1)
     if fit not in masks.FITS: raise ValueError(f"no fit '{fit}'; there are {', '.join(masks.FITS)}")
-    options = dict(kind=kind, color=color, fit=fit, seed=seed)
+    landmarks.load(backend)
+    options = dict(kind=kind, color=color, fit=fit, seed=seed, backend=backend)
     if source.is_file():
         output = out if out.suffix.lower() in SUFFIXES else out / source.name
         if output.resolve() == source.resolve(): raise ValueError(f"{output}: would overwrite its own input")
@@ -135,7 +139,7 @@ def mask_folder(
     write_json(made_with, options)
     waiting = [name for name in names if not (out / name).exists()]
     seeds = [zlib.crc32(f"{seed} {name.as_posix()}".encode()) for name in waiting]
-    tasks = [[source / name for name in waiting], [out / name for name in waiting], *([value] * len(waiting) for value in (kind, color, fit)), seeds]
+    tasks = [[source / name for name in waiting], [out / name for name in waiting], *([value] * len(waiting) for value in (kind, color, fit)), seeds, [backend] * len(waiting)]
     found = _in_processes(mask_file, tasks, jobs)
     bar = tqdm(found, desc="masking", unit="picture", total=len(names), initial=len(names) - len(waiting), mininterval=1, delay=1)
     rejects = [(name.as_posix(), reason) for name, reasons in zip(waiting, bar) for reason in reasons]
@@ -146,7 +150,7 @@ def mask_folder(
 def _write_table(path: Path, rows: list):
     with open(path, "w", newline="") as file: csv.writer(file).writerows(rows)
 
-# %% ../nbs/13_masking.ipynb #b0ed63dc
+# %% ../nbs/13_masking.ipynb #3b9ed3fd
 def main(words: list | None = None):
     "`maskfer mask IN OUT …`"
     parser = argparse.ArgumentParser(prog="maskfer", description="Faces with masks: make them.")
@@ -163,6 +167,8 @@ def main(words: list | None = None):
     command.add_argument("--color", default="white", help="a name, '#rrggbb', random for a printed fabric, or a picture of one (default: white)")
     command.add_argument("--fit", default="jaw", choices=list(masks.FITS), help="jaw follows the jaw, so the outline shows an open mouth; rigid looks at eyes and nose alone (default: jaw)")
     command.add_argument("--seed", type=int, default=0, help="decides random kinds, colours and grain (default: 0)")
+    command.add_argument("--landmarks", dest="backend", default="dlib", choices=list(landmarks.BACKENDS),
+                         help="dlib needs the package face_recognition_models, whose weights are not for commercial use; rendered comes with this library, is free and less exact (default: dlib)")
     command.add_argument("--jobs", type=int, default=-1, help="processes (default: one a core)")
     options = parser.parse_args(words)
     try: rejects = mask_folder(**vars(options))

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['FITS', 'Pose', 'pose', 'Sheet', 'lay', 'Masked', 'paste', 'figure5']
 
-# %% ../nbs/03_masks.ipynb #388c983d
+# %% ../nbs/03_masks.ipynb #2bec13d7
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from .fabrics import TEXTURES, Mask, mask, texture
 
-# %% ../nbs/03_masks.ipynb #31612d32
+# %% ../nbs/03_masks.ipynb #53741254
 _BRIDGE = 0.38  # how far the bridge stands out before the eyes: 0.34 on rendered heads, more to be careful with noisy points
 
 
@@ -31,14 +32,21 @@ def pose(
     landmarks: np.ndarray,  # (68, 2) iBUG points, pixels (x, y)
 ) -> Pose:
     "Position, size, roll and yaw of a head, by its eye corners and nose bridge. Raises ValueError where the eyes are one point."
-    points = np.asarray(landmarks, np.float64)
-    left, right = (points[36] + points[39]) / 2, (points[42] + points[45]) / 2
-    middle, eyes = (left + right) / 2, right - left
-    apart = np.hypot(*eyes)
+    # plain numbers: numpy takes ten times as long for so few
+    (x36, y36), (x39, y39), (x42, y42), (x45, y45) = np.asarray(landmarks, np.float64)[[36, 39, 42, 45]].tolist()
+    bridge_x, bridge_y = np.asarray(landmarks, np.float64)[27:31].mean(0).tolist()
+    middle_x, middle_y = (x36 + x39 + x42 + x45) / 4, (y36 + y39 + y42 + y45) / 4
+    eyes_x, eyes_y = (x42 + x45 - x36 - x39) / 2, (y42 + y45 - y36 - y39) / 2
+    apart = math.hypot(eyes_x, eyes_y)
     if not apart > 0: raise ValueError("both eyes are at one point")
-    across = eyes / apart
-    yaw = np.arctan((points[27:31].mean(0) - middle) @ across / (_BRIDGE * apart))
-    return Pose(middle, across, np.array([-across[1], across[0]]), apart / np.cos(yaw), yaw)
+    across_x, across_y = eyes_x / apart, eyes_y / apart
+    yaw = math.atan(((bridge_x - middle_x) * across_x + (bridge_y - middle_y) * across_y) / (_BRIDGE * apart))
+    return Pose(np.array([middle_x, middle_y]), np.array([across_x, across_y]), np.array([-across_y, across_x]), apart / math.cos(yaw), yaw)
+
+
+def _to_picture(points: np.ndarray, pose: Pose) -> np.ndarray:
+    "Eye distances across and down (..., 2) → pixels."
+    return pose.middle + points @ (pose.scale * np.stack([pose.across, pose.down]))
 
 # %% ../nbs/03_masks.ipynb #30070bf0
 _ROWS, _COLUMNS, _HALF = 9, 17, 9
@@ -63,7 +71,7 @@ def _sheet(grid: np.ndarray, first: np.ndarray, last: np.ndarray) -> Sheet:
     corners = grid[[0, 0, 0, -1, -1, -1], [first[0], nose, last[0], last[-1], chin, first[-1]]]
     return Sheet(grid, (columns >= first[:, None]) & (columns <= last[:, None]), outline, corners)
 
-# %% ../nbs/03_masks.ipynb #de0f6369
+# %% ../nbs/03_masks.ipynb #b384c61c
 _MEASURES = dict(  # eye distances: down at the middle and at the side of both edges; then from top to bottom half the width, and how far out middle and side are
     surgical=dict(top=(0.20, 0.52), bottom=(1.78, 1.34), width=(1.00, 1.00, 0.97, 0.90, 0.78), middle=(0.30, 0.50, 0.50, 0.40, 0.22), side=(-0.95, -0.95, -0.92, -0.85, -0.70), peak=0.8),
     cloth=dict(top=(0.20, 0.50), bottom=(1.80, 1.30), width=(1.00, 1.00, 0.97, 0.88, 0.72), middle=(0.30, 0.55, 0.55, 0.42, 0.24), side=(-0.95, -0.95, -0.92, -0.85, -0.65), peak=0.9),
@@ -86,8 +94,8 @@ def _stiff(kind: str) -> np.ndarray:
 def _turned(points: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     "Points (..., 3) of the head in the picture's pixels (..., 2), and how far across they are."
     x, y, z = np.moveaxis(points, -1, 0)
-    x = x * np.cos(pose.yaw) + z * np.sin(pose.yaw)
-    return pose.middle + pose.scale * (x[..., None] * pose.across + y[..., None] * pose.down), x
+    x = x * math.cos(pose.yaw) + z * math.sin(pose.yaw)
+    return _to_picture(np.stack([x, y], -1), pose), x
 
 
 def _rigid(points: np.ndarray, pose: Pose, kind: str) -> Sheet:
@@ -95,7 +103,7 @@ def _rigid(points: np.ndarray, pose: Pose, kind: str) -> Sheet:
     grid, x = _turned(_stiff(kind), pose)
     return _sheet(grid, x.argmin(1), x.argmax(1))
 
-# %% ../nbs/03_masks.ipynb #812ceefc
+# %% ../nbs/03_masks.ipynb #30774942
 def _catmull_rom(n: int, steps: int) -> np.ndarray:
     "((n - 1) * steps + 1, n): a smooth curve through n points, as weights of the points."
     weights = np.zeros(((n - 1) * steps + 1, n))
@@ -107,40 +115,50 @@ def _catmull_rom(n: int, steps: int) -> np.ndarray:
     return weights
 
 
-_CONTOUR = _catmull_rom(17, 4)  # the jaw, four steps a landmark, the chin's the 33rd of 65
-_MIDDLE = np.stack([np.interp(np.linspace(0, 1.6, _ROWS), [0, 0.3, 0.45, 1.1, 1.6], point) for point in np.eye(5)], 1)  # from the nose bridge by points 30, 33 and 57 to the chin
+def _patch() -> np.ndarray:
+    "(9 * 9, 36): the points of a patch as weights of its four edges, upper and lower (from the side to the middle), outer and middle (from top to bottom); Coons's patch."
+    w, v = np.meshgrid(np.linspace(0, 1, _HALF), np.linspace(0, 1, _ROWS))
+    upper, lower = (np.tile(np.eye(_HALF), (_ROWS, 1, 1)) for _ in range(2))
+    outer, middle = (np.repeat(np.eye(_ROWS)[:, None], _HALF, 1) for _ in range(2))
+    weights = [upper * (1 - v)[..., None], lower * v[..., None], outer * (1 - w)[..., None], middle * w[..., None]]
+    # the corners have been counted twice
+    for edge, end, share in ((2, 0, (1 - v) * (1 - w)), (2, -1, v * (1 - w)), (3, 0, (1 - v) * w), (3, -1, v * w)): weights[edge][..., end] -= share
+    return np.concatenate(weights, -1).reshape(_ROWS * _HALF, -1)
+
+
 _SIDE, _WAY = np.linspace(0, 1, _ROWS), np.linspace(0, 1, _HALF)  # from upper to lower corner; from the side to the middle
-_OUT, _FALL = np.sin(_BEND * (1 - _WAY)) / np.sin(_BEND), (1 - _WAY) ** 0.8  # the upper edge, from its corner to the nose
-_WIDER = 0.03 * np.sin(_BEND) * _ROUND[..., None], 0.06 * _V[..., None] ** 2  # eye distances a mask reaches past the jaw, sideways and under the chin
+_CONTOUR, _STEPS = _catmull_rom(17, 4), np.arange(65.0)  # the jaw in four steps a landmark; the chin is the 33rd point
+_CUTS = np.stack([np.concatenate([1 - _SIDE, 0 * _WAY]), np.concatenate([_SIDE, 1 - _WAY])]), np.concatenate([0 * _SIDE, 32 * _WAY])  # from two cuts to 18 steps: down the side, then to the chin
+_LINE = [27, 30, 33, 57, 8]  # down the middle, from half-way between the first two
+_MIDDLE = np.stack([np.interp(np.linspace(0, 1.6, _ROWS), [0, 0.3, 0.45, 1.1, 1.6], point) for point in np.eye(5)], 1) @ np.array([[0.5, 0.5, 0, 0, 0], *np.eye(5)[1:]])
+_EDGE = np.stack([np.sin(_BEND * (1 - _WAY)) / np.sin(_BEND), (1 - _WAY) ** 0.8], -1)  # the upper edge, from its corner to the nose, across and down
+_PATCH = _patch()
+_WIDER = np.stack([0.03 * np.sin(_BEND) * _ROUND, 0.06 * _V**2], -1)  # a mask reaches past the jaw, sideways and under the chin
 _OUTWARDS = np.array([[-1.0], [1.0]])
 _ALL = np.zeros(_ROWS, int), np.full(_ROWS, _COLUMNS - 1)
 
 
 def _jaw(points: np.ndarray, pose: Pose, kind: str) -> Sheet:
-    nose, chin, contour = (points[27] + points[30]) / 2, points[8], _CONTOUR @ points[:17]
-    down, across = (lambda p: (p - pose.middle) @ pose.down), (lambda p: (p - pose.middle) @ pose.across)
-    upper, lower, sunk = down(points[30]) - down(points[27]), down(points[57]), down(contour)
-    if not 0 < upper < lower < down(chin): raise ValueError("nose, lower lip and chin are not below one another")
+    face = (points - pose.middle) @ np.stack([pose.across, pose.down], 1) / pose.scale
+    contour, middle = _CONTOUR @ face[:17], _MIDDLE @ face[_LINE]
+    heights = [upper := face[30, 1] - face[27, 1], lower := face[57, 1]]
+    if not 0 < upper < lower < face[8, 1]: raise ValueError("nose, lower lip and chin are not below one another")
     # where the jaw is cut: on either side at the first point, from the ear, that is as low as the line
-    cuts = [np.interp([upper, lower], np.maximum.accumulate(sunk[way]), np.arange(65)[way]) for way in (slice(0, 33), slice(64, 31, -1))]
-    steps = np.concatenate([part for high, low in cuts for part in (high + (low - high) * _SIDE, low + (32 - low) * _WAY)])
-    on_jaw = np.stack([np.interp(steps, np.arange(65), contour[:, k]) for k in (0, 1)], 1).reshape(2, _ROWS + _HALF, 2)
+    cuts = [np.interp(heights, np.maximum.accumulate(contour[way, 1]), _STEPS[way]) for way in (slice(0, 33), slice(64, 31, -1))]
+    at = np.array(cuts) @ _CUTS[0] + _CUTS[1]
+    before = np.minimum(at.astype(int), 63)
+    on_jaw = contour[before] + (at - before)[..., None] * (contour[before + 1] - contour[before])
     sides, bottoms = on_jaw[:, :_ROWS], on_jaw[:, _ROWS:]
-    reach = (_OUTWARDS[:, 0] * (across(sides[:, 0]) - across(nose))).tolist()
+    reach = (_OUTWARDS[:, 0] * (sides[:, 0, 0] - middle[0, 0])).tolist()
     if min(reach) < 0.06 * sum(reach): raise ValueError("turned too far to the side for a mask")
-    middle = _MIDDLE @ np.stack([nose, points[30], points[33], points[57], chin])
     # the far cheek of a turned head ends where nose and lips do
-    short = np.maximum(0.08 * pose.scale - _OUTWARDS * (across(sides) - across(middle)), 0)
-    sides += (_OUTWARDS * short)[..., None] * pose.across
-    bottoms[:, 0], corners = sides[:, -1], sides[:, 0] - nose
-    tops = nose + (_OUT * (corners @ pose.across)[:, None])[..., None] * pose.across + (_FALL * (corners @ pose.down)[:, None])[..., None] * pose.down
-    # each half is the patch between its four edges (Coons)
-    v, w = _SIDE[:, None, None], _WAY[:, None]
-    down_rows, along_rows = tops[:, None] + v * (bottoms - tops)[:, None], sides[:, :, None] + w * (middle - sides)[:, :, None]
-    ends = sides[:, None, :1] + v * (sides[:, -1] - sides[:, 0])[:, None, None], nose + v * (chin - nose)
-    halves = down_rows + along_rows - (ends[0] + w * (ends[1] - ends[0]))
-    grid = np.concatenate([halves[0], halves[1, :, -2::-1]], 1) + pose.scale * (_WIDER[0] * pose.across + _WIDER[1] * pose.down)
-    return _sheet(grid, *_ALL)
+    sides[..., 0] += _OUTWARDS * np.maximum(0.08 - _OUTWARDS * (sides[..., 0] - middle[:, 0]), 0)
+    bottoms[:, 0] = sides[:, -1]
+    tops = middle[0] + (sides[:, :1] - middle[0]) * _EDGE
+    edges = np.concatenate([tops, bottoms, sides, [middle, middle]], 1)
+    halves = (_PATCH @ edges.transpose(1, 0, 2).reshape(-1, 4)).reshape(_ROWS, _HALF, 2, 2)
+    grid = np.concatenate([halves[:, :, 0], halves[:, -2::-1, 1]], 1) + _WIDER
+    return _sheet(_to_picture(grid, pose), *_ALL)
 
 # %% ../nbs/03_masks.ipynb #30dd55fc
 FITS = {"jaw": _jaw, "rigid": _rigid}
@@ -168,41 +186,53 @@ def _inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
     crossed = ((y0 > y) != (end[:, 1] > y)) & (x > x0 + dx * (y - y0) / np.where(dy == 0, 1, dy))
     return crossed.sum(1) % 2 == 1
 
-# %% ../nbs/03_masks.ipynb #26db459c
+# %% ../nbs/03_masks.ipynb #530696e1
 def _times(colour: np.ndarray, factor: np.ndarray) -> np.ndarray:
     "(h, w, 3) times (h, w), float32; by OpenCV, because numpy is ten times slower at three channels."
     return cv2.multiply(colour, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB), dtype=cv2.CV_32F)
 
 
-def _covered(sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple, corner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "Alpha (h, w) float32 of the mask, and of the ear loops beside it."
+def _to_canvas(points: np.ndarray, corner: np.ndarray, finer: int) -> np.ndarray:
+    "Pixels of the picture as OpenCV draws them on a canvas so many times finer: whole numbers with four bits behind the point."
+    return np.int32(((points - corner + 0.5) * finer - 0.5) * 16 + 0.5)
+
+
+def _body(sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray) -> np.ndarray:
+    "Alpha (h, w) uint8 of the mask without its loops."
     finer = 4 if pose.scale < 80 else 2
-    body = np.zeros((shape[0] * finer, shape[1] * finer), np.uint8)
-    loops = np.zeros(shape, np.uint8)
-    to_pixels = lambda points, finer: np.int32(((points - corner + 0.5) * finer - 0.5) * 16 + 0.5)  # four bits behind the point
-    cv2.fillPoly(body, [to_pixels(sheet.outline, finer)], 255, shift=4)
+    canvas = np.zeros((shape[0] * finer, shape[1] * finer), np.uint8)
+    cv2.fillPoly(canvas, [_to_canvas(sheet.outline, corner, finer)], 255, shift=4)
+    return cv2.resize(canvas, shape[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _add_loops(fabric: np.ndarray, body: np.ndarray, colour: np.ndarray, sheet: Sheet, pose: Pose, ears: np.ndarray, corner: np.ndarray) -> np.ndarray:
+    "Draw the ear loops beside the mask on its fabric (h, w, 3), in place; returns alpha (h, w) uint8 with them."
     shown = [k for k, side in enumerate((-1, -1, 1, 1)) if side * pose.yaw < 0.15]
-    lines = to_pixels(np.stack([sheet.corners[[0, 5, 2, 3]], ears], 1)[shown], 1)
+    lines = list(_to_canvas(np.concatenate([sheet.corners[[0, 5, 2, 3]], ears], 1).reshape(4, 2, 2)[shown], corner, 1))
     thickness = 0.028 * pose.scale
-    cv2.polylines(loops, list(lines), False, min(255, int(255 * thickness)), max(1, round(thickness)), cv2.LINE_AA, shift=4)
-    body, loops = (np.float32(alpha) * np.float32(1 / 255) for alpha in (cv2.resize(body, shape[::-1], interpolation=cv2.INTER_AREA), loops))
-    return body, np.minimum(loops, 1 - body)
+    loops = np.zeros_like(body)
+    cv2.polylines(loops, lines, False, min(255, int(255 * thickness)), max(1, round(thickness)), cv2.LINE_AA, shift=4)
+    cv2.polylines(fabric, lines, False, colour.tolist(), max(1, round(thickness)) + 4, shift=4)
+    return cv2.max(body, loops)
 
 
 _CUBIC = np.array([(i, j) for i in range(4) for j in range(4 - i)]).T  # exponents of x and y
+_LITTLE, _COARSE, _UV = 1e-9 * np.eye(10), (np.arange(16) + 0.5) / 16, np.stack([_U[::2, ::2] / 2 + 0.5, _V[::2, ::2]], -1)
 
 
-def _place(sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray) -> np.ndarray:
-    "(h, w, 2) float32: which part of the flat square each pixel shows, by the cubic polynomials of x and y that fit the grid best."
-    powers = lambda values: np.stack([np.ones_like(values), values, values * values, values * values * values])
+_POWERS = np.arange(4)[:, None]
+
+
+def _place(sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray, step: int) -> np.ndarray:
+    "(h / step, w / step, 2) float32: which part of the flat square each pixel shows, by the cubic polynomials of x and y that fit the grid best."
     seen = sheet.seen[::2, ::2]
-    x, y = powers((sheet.grid[::2, ::2][seen] - pose.middle).T / pose.scale).swapaxes(0, 1)
+    x, y = ((sheet.grid[::2, ::2][seen] - pose.middle).T / pose.scale)[:, None] ** _POWERS
     known = x[_CUBIC[0]] * y[_CUBIC[1]]
     cubic = np.zeros((2, 4, 4))
-    cubic[:, _CUBIC[0], _CUBIC[1]] = np.linalg.solve(known @ known.T + 1e-9 * np.eye(10), known @ np.stack([_U[::2, ::2][seen] / 2 + 0.5, _V[::2, ::2][seen]], 1)).T
-    (height, width), coarse = shape, (np.arange(16) + 0.5) / 16
-    x, y = (powers((corner[k] - 0.5 + coarse * side - pose.middle[k]) / pose.scale) for k, side in enumerate((width, height)))
-    return cv2.resize(np.float32((y.T @ cubic.transpose(0, 2, 1) @ x).transpose(1, 2, 0)), (width, height))
+    cubic[:, _CUBIC[0], _CUBIC[1]] = np.linalg.solve(known @ known.T + _LITTLE, known @ _UV[seen]).T
+    x, y = (((corner[k] - 0.5 + _COARSE * shape[1 - k] - pose.middle[k]) / pose.scale) ** _POWERS for k in (0, 1))
+    coarse = np.float32((y.T @ cubic.transpose(0, 2, 1) @ x).transpose(1, 2, 0))
+    return cv2.resize(coarse, (-(-shape[1] // step), -(-shape[0] // step)))
 
 
 def _size(mask: Mask, spread: float) -> int:
@@ -211,14 +241,17 @@ def _size(mask: Mask, spread: float) -> int:
 
 
 def _fabric(mask: Mask, sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple, corner: np.ndarray, blur: float) -> tuple:
-    "Colour (h, w, 3) uint8, alpha (h, w) of the mask and of its loops, float32, and the outline in the picture's pixels; as soft as a picture blurred by so many pixels."
+    "Colour (h, w, 3) and alpha (h, w), uint8, and the outline in the picture's pixels; as soft as a picture blurred by so many pixels."
     soft = max(1, 1.5 * blur)
     if mask.points is None:
-        body, loops = _covered(sheet, pose, ears, shape, corner)
-        # a quarter of a pixel squared is what averaging over pixels has blurred already
-        if blur > 0.6: body, loops = (cv2.GaussianBlur(alpha, (0, 0), (blur**2 - 0.25) ** 0.5) for alpha in (body, loops))
+        step = 2 if blur > 1.2 else 1  # what is blurred needs no more
         flat = mask.sizes[_size(mask, soft * len(mask.sizes[0]) / (1.6 * pose.scale))]
-        return cv2.remap(flat, _place(sheet, pose, shape, corner) * len(flat) - 0.5, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), body, loops, np.float32(sheet.outline)
+        fabric = cv2.remap(flat, _place(sheet, pose, shape, corner, step) * len(flat) - 0.5, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if step > 1: fabric = cv2.resize(fabric, shape[::-1])
+        alpha = _add_loops(fabric, _body(sheet, pose, shape, corner), mask.loops, sheet, pose, ears, corner)
+        # a quarter of a pixel squared is what averaging over pixels has blurred already
+        if blur > 0.6: alpha = cv2.GaussianBlur(alpha, (0, 0), (blur**2 - 0.25) ** 0.5)
+        return fabric, alpha, np.float32(sheet.outline)
     turned = abs(pose.yaw) > np.radians(13) and mask.turned
     shown = mask.turned[int(pose.yaw > 0)] if turned else mask
     homography, _ = cv2.findHomography(shown.points, np.float32(sheet.corners))
@@ -232,16 +265,16 @@ def _fabric(mask: Mask, sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple
     grow = np.array([[1 / halved, 0, (1 / halved - 1) / 2], [0, 1 / halved, (1 / halved - 1) / 2], [0, 0, 1]])
     move = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1.0]])
     warped = cv2.warpPerspective(shown.sizes[size], move @ homography @ grow, shape[::-1], flags=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(warped[..., :3]), warped[..., 3] * np.float32(1 / 255), np.zeros(shape, np.float32), outline
+    return np.ascontiguousarray(warped[..., :3]), np.ascontiguousarray(warped[..., 3]), outline
 
-# %% ../nbs/03_masks.ipynb #3c05b7e5
+# %% ../nbs/03_masks.ipynb #fad47030
 _GREY_LEVEL = 140  # of a face in good light
 _GRAIN = np.random.default_rng(0).standard_normal((1024, 1024), np.float32)
 
 
 def _light(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     "(h, w) float32, multiplies the fabric: the light that falls on the covered part of a face."
-    step = 1 + min(grey.shape) // 96  # what is broad needs no more
+    step = 1 + min(grey.shape) // 48  # what is broad needs no more
     few, covered = np.ascontiguousarray(grey[::step, ::step]), np.ascontiguousarray(alpha[::step, ::step])
     fields = lambda picture: cv2.GaussianBlur(cv2.resize(picture, (6, 6), interpolation=cv2.INTER_AREA), (3, 3), 0)
     share, light = fields(covered), fields(few * covered)
@@ -255,7 +288,8 @@ def _blur_and_grain(grey: np.ndarray) -> tuple[float, float]:
     "Standard deviations of a picture's blur (pixels) and grain (grey levels), by its middle."
     top, left = (max(0, side - 128) // 2 for side in grey.shape)
     grey = grey[top : top + 128, left : left + 128]
-    grain = np.median(np.abs(cv2.Laplacian(grey, cv2.CV_32F)[::2, ::2])) / (0.6745 * 20**0.5)
+    change = np.abs(cv2.Laplacian(grey, cv2.CV_32F)[::2, ::2]).ravel()
+    grain = np.partition(change, len(change) // 2)[len(change) // 2] / (0.6745 * 20**0.5)
     steepness = lambda picture: cv2.norm(picture[:, 1:], picture[:, :-1], cv2.NORM_L2SQR) + cv2.norm(picture[1:], picture[:-1], cv2.NORM_L2SQR)
     ratio = max(steepness(grey) - 4 * grain**2 * grey.size, 1e-6) / max(steepness(cv2.GaussianBlur(grey, (0, 0), 1)), 1e-6)
     return float(np.clip(1 / np.sqrt(max(ratio, 1.0001) ** 2 - 1), 0.3, 6)), float(min(grain, 12))
@@ -263,7 +297,7 @@ def _blur_and_grain(grey: np.ndarray) -> tuple[float, float]:
 
 def _shade(alpha: np.ndarray, reach: float) -> np.ndarray:
     "(h, w) float32, multiplies the picture: the shadow of what alpha covers, a blur of so many pixels."
-    step = 1 + int(reach / 3)
+    step = 1 + int(reach / 2)
     return 1 - np.float32(0.3) * cv2.resize(cv2.GaussianBlur(np.ascontiguousarray(alpha[::step, ::step]), (0, 0), reach / step), alpha.shape[::-1])
 
 
@@ -273,7 +307,7 @@ def _grain(shape: tuple, seed: int) -> np.ndarray:
     top, left = seed * 37 % 256, seed * 101 % 256
     return np.tile(_GRAIN, (rows, columns))[top : top + shape[0], left : left + shape[1]] if max(rows, columns) > 1 else _GRAIN[top : top + shape[0], left : left + shape[1]]
 
-# %% ../nbs/03_masks.ipynb #143040dd
+# %% ../nbs/03_masks.ipynb #835d3c5c
 class Masked(NamedTuple):
     "A masked face and what the mask covers."
     image: np.ndarray  # (H, W, 3) uint8 RGB
@@ -306,16 +340,11 @@ def paste(
     shape, corner = bare.shape[:2], np.array([box[1].start, box[0].start])
     grey = np.float32(cv2.cvtColor(bare, cv2.COLOR_RGB2GRAY))
     blur, grain = _blur_and_grain(grey)
-    fabric, body, loops, outline = _fabric(mask, sheet, where, ears, shape, corner, blur)
-    string = mask.loops
-    if (bare[..., 0] == bare[..., 1]).all() and (bare[..., 0] == bare[..., 2]).all():
-        fabric = cv2.cvtColor(cv2.cvtColor(fabric, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        if string is not None: string = np.full(3, string.mean())
-    alpha = body + loops
-    light = _light(grey, alpha)
-    colour = _times(fabric, body * light)
-    if string is not None: colour += cv2.transform(loops * light, np.float64(string)[:, None])
-    colour += cv2.cvtColor(grain * alpha * _grain(shape, seed), cv2.COLOR_GRAY2RGB)
+    fabric, alpha, outline = _fabric(mask, sheet, where, ears, shape, corner, blur)
+    alpha = np.float32(alpha) * np.float32(1 / 255)
+    if (bare[..., 0] == bare[..., 1]).all() and (bare[..., 0] == bare[..., 2]).all(): fabric = cv2.cvtColor(cv2.cvtColor(fabric, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    colour = _times(fabric, alpha * _light(grey, alpha))
+    cv2.add(colour, cv2.cvtColor(grain * alpha * _grain(shape, seed), cv2.COLOR_GRAY2RGB), dst=colour)
     covered, masked = np.zeros(image.shape[:2], np.float32), image.copy()
     covered[box] = alpha
     # OpenCV rounds, and saturates at 0 and 255

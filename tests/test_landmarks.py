@@ -87,7 +87,7 @@ def test_check_says_why(rendered, spoil, reason):
 
 def test_missing_weights_name_the_remedy(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    landmarks._models.cache_clear()
+    landmarks._predictor.cache_clear()
     with pytest.raises(FileNotFoundError, match="pip install face_recognition_models.*non-commercial") as error:
         landmarks.detect(blank)
     assert "\n" not in str(error.value)
@@ -113,3 +113,46 @@ def test_real_faces(archive, least, weights):
         except ValueError:
             pass
     assert accepted >= least
+
+
+@pytest.mark.parametrize("size", [48, 112, 350])
+def test_the_network_finds_rendered_people_it_has_not_seen(rendered, size):
+    errors = []
+    for row in rendered.itertuples():
+        image = cv2.resize(cv2.imread(row.path), (size, size), interpolation=cv2.INTER_AREA)[..., ::-1]
+        exact = (row.landmarks + .5) * size / 112 - .5
+        try: points = landmarks.detect(np.ascontiguousarray(image), "rendered")
+        except ValueError: continue
+        assert points.shape == (68, 2) and points.dtype == np.float32
+        errors.append(np.linalg.norm(points - exact, axis=1).mean() / np.linalg.norm(exact[36] - exact[45]))
+    assert len(errors) >= .9 * len(rendered) and np.median(errors) < .05
+
+
+def test_the_network_needs_no_weights_of_others(rendered, monkeypatch):
+    monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: None)
+    landmarks._predictor.cache_clear()
+    image = cv2.imread(rendered.path[2])[..., ::-1]
+    assert landmarks.detect(np.ascontiguousarray(image), "rendered").shape == (68, 2)
+    with pytest.raises(FileNotFoundError, match="non-commercial.*'rendered'"): landmarks.detect(np.ascontiguousarray(image))
+
+
+@pytest.mark.parametrize("backend", list(landmarks.BACKENDS))
+def test_every_face_of_a_picture(rendered, backend, weights):
+    faces = [cv2.resize(cv2.imread(path), (160, 160))[..., ::-1] for path in rendered.path[:3]]
+    picture = np.full((400, 640, 3), 90, np.uint8)
+    places = [(20, 30), (230, 200), (450, 60)]
+    for face, (x, y) in zip(faces, places): picture[y : y + 160, x : x + 160] = face
+    found = landmarks.find(picture, backend)
+    assert len(found) == 3
+    for (x, y), exact in zip(places, rendered.landmarks):
+        exact = (exact + .5) * 160 / 112 - .5 + (x, y)
+        assert min(np.linalg.norm(points - exact, axis=1).mean() for points in found) < .1 * np.linalg.norm(exact[36] - exact[45])
+
+
+@pytest.mark.parametrize("angle", [-40, -25, 25, 40])
+def test_tilted_heads(rendered, angle, weights):
+    picture = cv2.resize(cv2.imread(rendered.path[2]), (300, 300))[..., ::-1]
+    turn = cv2.getRotationMatrix2D((150, 150), angle, .6)
+    (points,) = landmarks.find(cv2.warpAffine(picture, turn, (300, 300)))
+    exact = ((rendered.landmarks[2] + .5) * 300 / 112 - .5) @ turn[:, :2].T + turn[:, 2]
+    assert np.linalg.norm(points - exact, axis=1).mean() < .15 * np.linalg.norm(exact[36] - exact[45])
