@@ -1,9 +1,9 @@
 """Masked pictures a second, beside MaskTheFace, each end to end with its own detector, on the same pictures in one run.
 
-    python benchmarks/masking.py [--pictures FOLDER] [--n 1000] [--masktheface FOLDER]
+    python benchmarks/masking.py [--pictures FOLDER] [--n 1000] [--masktheface FOLDER] [--json FILE]
 
 PICTURES is a folder of face pictures; without one, faces are rendered at 350 pixels. MaskTheFace is a clone of github.com/aqeelanwar/MaskTheFace, which
-needs imutils and requests beside this project's packages; without it, its line is left out. It looks for faces with dlib and so uses the 68-point weights
+needs imutils, dotmap and requests beside this project's packages; without it, its line is left out. It looks for faces with dlib and so uses the 68-point weights
 of face_recognition_models. Where the time goes is printed: one face, one thread."""
 import argparse
 import importlib.util
@@ -20,6 +20,7 @@ import dlib
 import numpy as np
 
 from maskfer_nb import fabrics, faces, landmarks, masking, masks
+from maskfer_nb.chain import write_json
 from maskfer_nb.pictures import SUFFIXES, read_image
 
 
@@ -41,7 +42,7 @@ def median(function, *args, n=200) -> float:
 
 def masktheface(folder: Path, pictures: Path, work: Path) -> float | None:
     "Seconds MaskTheFace takes for a folder of pictures, or None where it or what it needs is missing."
-    missing = [name for name in ("imutils", "requests", "face_recognition_models") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("imutils", "dotmap", "requests", "face_recognition_models") if importlib.util.find_spec(name) is None]
     if missing: return print(f"MaskTheFace: not measured, it needs {', '.join(missing)}")
     shutil.copytree(folder, work, ignore=shutil.ignore_patterns(".git", "images"))
     (work / "dlib_models").mkdir(exist_ok=True)
@@ -55,6 +56,7 @@ def main():
     parser.add_argument("--pictures", type=Path, help="a folder of face pictures")
     parser.add_argument("--n", type=int, default=1000, help="how many of them (default: 1000)")
     parser.add_argument("--masktheface", type=Path, help="a clone of MaskTheFace")
+    parser.add_argument("--json", type=Path, help="where pictures a second are kept")
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as work:
@@ -74,6 +76,7 @@ def main():
         elif theirs := masktheface(args.masktheface, pictures, work / "masktheface"):
             made = len(list((work / "pictures_masked").iterdir()))
             print(f"MaskTheFace: {len(found) / theirs:.1f} pictures/s ({theirs:.1f} s), {made} of {len(found)} masked; ratio {theirs / ours:.1f}")
+            if args.json: write_json(args.json, dict(pictures=len(found), cores=os.cpu_count(), ours=len(found) / ours, masktheface=len(found) / theirs))
 
         cv2.setNumThreads(1)
         mask = fabrics.mask()

@@ -186,7 +186,7 @@ def _inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
     crossed = ((y0 > y) != (end[:, 1] > y)) & (x > x0 + dx * (y - y0) / np.where(dy == 0, 1, dy))
     return crossed.sum(1) % 2 == 1
 
-# %% ../nbs/03_masks.ipynb #530696e1
+# %% ../nbs/03_masks.ipynb #c1857a47
 def _times(colour: np.ndarray, factor: np.ndarray) -> np.ndarray:
     "(h, w, 3) times (h, w), float32; by OpenCV, because numpy is ten times slower at three channels."
     return cv2.multiply(colour, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB), dtype=cv2.CV_32F)
@@ -212,7 +212,8 @@ def _add_loops(fabric: np.ndarray, body: np.ndarray, colour: np.ndarray, sheet: 
     thickness = 0.028 * pose.scale
     loops = np.zeros_like(body)
     cv2.polylines(loops, lines, False, min(255, int(255 * thickness)), max(1, round(thickness)), cv2.LINE_AA, shift=4)
-    cv2.polylines(fabric, lines, False, colour.tolist(), max(1, round(thickness)) + 4, shift=4)
+    beside = cv2.compare(loops, body, cv2.CMP_GT)
+    cv2.copyTo(np.full_like(fabric, colour + 0.5), beside, fabric)
     return cv2.max(body, loops)
 
 
