@@ -34,7 +34,7 @@ def _predictor():
 def _by_dlib(picture, box):
     return np.array([(point.x, point.y) for point in _predictor()(picture, box).parts()], float)
 
-# %% ../nbs/02_landmarks.ipynb #2c7fbc0c
+# %% ../nbs/02_landmarks.ipynb #04551b73
 SIDE, REACH = 80, 1.35  # pixels of the network's crop; its side over the face's
 
 
@@ -69,7 +69,7 @@ def _answer(grey, middle, size, angle):
 
 
 def _by_network(picture, box):
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     middle = np.array([box.left() + box.width() / 2 - .5, box.top() + .55 * box.height() - .5])
     points = _answer(grey, middle, REACH * box.width(), 0)
     across = points[42:48].mean(0) - points[36:42].mean(0)
@@ -112,7 +112,7 @@ def check(
         if bad:
             raise ValueError(reason)
 
-# %% ../nbs/02_landmarks.ipynb #bab38972
+# %% ../nbs/02_landmarks.ipynb #a6a07b72
 _SIDE, _LENIENCE, _DRIFT = 112, .3, .05  # pixels; below the detector's own threshold; face widths
 
 
@@ -138,9 +138,11 @@ def _alone(image, picture, boxes, predict):
 
 
 def _look(image):
-    "The picture at the detector's size, and the boxes of faces in it, the large and central first."
+    "The picture at the detector's size, with one channel if it is grey, and the boxes of faces in it, the large and central first."
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"not a uint8 RGB image: {image.dtype}, shape {image.shape}")
+    red, green, blue = (image[..., k] for k in range(3))
+    if np.array_equal(red, green) and np.array_equal(red, blue): image = np.ascontiguousarray(red)
     picture = _scaled(image, _SIDE / np.sqrt(image.shape[0] * image.shape[1]))
     boxes, _, _ = _detector().run(picture, 0, -_LENIENCE)
     middle = np.array(picture.shape[1::-1]) / 2

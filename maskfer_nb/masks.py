@@ -186,7 +186,7 @@ def _inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
     crossed = ((y0 > y) != (end[:, 1] > y)) & (x > x0 + dx * (y - y0) / np.where(dy == 0, 1, dy))
     return crossed.sum(1) % 2 == 1
 
-# %% ../nbs/03_masks.ipynb #c1857a47
+# %% ../nbs/03_masks.ipynb #4334f482
 def _times(colour: np.ndarray, factor: np.ndarray) -> np.ndarray:
     "(h, w, 3) times (h, w), float32; by OpenCV, because numpy is ten times slower at three channels."
     return cv2.multiply(colour, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB), dtype=cv2.CV_32F)
@@ -219,8 +219,6 @@ def _add_loops(fabric: np.ndarray, body: np.ndarray, colour: np.ndarray, sheet: 
 
 _CUBIC = np.array([(i, j) for i in range(4) for j in range(4 - i)]).T  # exponents of x and y
 _LITTLE, _COARSE, _UV = 1e-9 * np.eye(10), (np.arange(16) + 0.5) / 16, np.stack([_U[::2, ::2] / 2 + 0.5, _V[::2, ::2]], -1)
-
-
 _POWERS = np.arange(4)[:, None]
 
 
@@ -243,16 +241,18 @@ def _size(mask: Mask, spread: float) -> int:
 
 def _fabric(mask: Mask, sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple, corner: np.ndarray, blur: float) -> tuple:
     "Colour (h, w, 3) and alpha (h, w), uint8, and the outline in the picture's pixels; as soft as a picture blurred by so many pixels."
-    soft = max(1, 1.5 * blur)
-    if mask.points is None:
-        step = 2 if blur > 1.2 else 1  # what is blurred needs no more
-        flat = mask.sizes[_size(mask, soft * len(mask.sizes[0]) / (1.6 * pose.scale))]
-        fabric = cv2.remap(flat, _place(sheet, pose, shape, corner, step) * len(flat) - 0.5, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        if step > 1: fabric = cv2.resize(fabric, shape[::-1])
-        alpha = _add_loops(fabric, _body(sheet, pose, shape, corner), mask.loops, sheet, pose, ears, corner)
-        # a quarter of a pixel squared is what averaging over pixels has blurred already
-        if blur > 0.6: alpha = cv2.GaussianBlur(alpha, (0, 0), (blur**2 - 0.25) ** 0.5)
-        return fabric, alpha, np.float32(sheet.outline)
+    step = 2 if blur > 1.2 else 1  # what is blurred needs no more
+    flat = mask.sizes[_size(mask, max(1, 1.5 * blur) * len(mask.sizes[0]) / (1.6 * pose.scale))]
+    fabric = cv2.remap(flat, _place(sheet, pose, shape, corner, step) * len(flat) - 0.5, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if step > 1: fabric = cv2.resize(fabric, shape[::-1])
+    alpha = _add_loops(fabric, _body(sheet, pose, shape, corner), mask.loops, sheet, pose, ears, corner)
+    # a quarter of a pixel squared is what averaging over pixels has blurred already
+    if blur > 0.6: alpha = cv2.GaussianBlur(alpha, (0, 0), (blur**2 - 0.25) ** 0.5)
+    return fabric, alpha, np.float32(sheet.outline)
+
+
+def _template(mask: Mask, sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray, blur: float) -> tuple:
+    "The same of a template, seen from the side where the head is turned by more than 13 degrees. Raises ValueError where it cannot be laid."
     turned = abs(pose.yaw) > np.radians(13) and mask.turned
     shown = mask.turned[int(pose.yaw > 0)] if turned else mask
     homography, _ = cv2.findHomography(shown.points, np.float32(sheet.corners))
@@ -260,7 +260,7 @@ def _fabric(mask: Mask, sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple
     outline = np.c_[shown.outline, np.ones(len(shown.outline))] @ homography.T
     if np.linalg.det(homography) <= 0 or outline[:, 2].min() <= 0.2 * outline[:, 2].max(): raise ValueError("turned too far to the side for a mask")
     outline = np.float32(outline[:, :2] / outline[:, 2:])
-    size = _size(shown, soft * np.ptp(shown.outline, axis=0).max() / np.ptp(outline, axis=0).max())
+    size = _size(shown, max(1, 1.5 * blur) * np.ptp(shown.outline, axis=0).max() / np.ptp(outline, axis=0).max())
     halved = shown.sizes[size].shape[1] / shown.sizes[0].shape[1]
     # a smaller picture's pixel centres lie between the larger one's
     grow = np.array([[1 / halved, 0, (1 / halved - 1) / 2], [0, 1 / halved, (1 / halved - 1) / 2], [0, 0, 1]])
@@ -308,7 +308,7 @@ def _grain(shape: tuple, seed: int) -> np.ndarray:
     top, left = seed * 37 % 256, seed * 101 % 256
     return np.tile(_GRAIN, (rows, columns))[top : top + shape[0], left : left + shape[1]] if max(rows, columns) > 1 else _GRAIN[top : top + shape[0], left : left + shape[1]]
 
-# %% ../nbs/03_masks.ipynb #835d3c5c
+# %% ../nbs/03_masks.ipynb #850c0661
 class Masked(NamedTuple):
     "A masked face and what the mask covers."
     image: np.ndarray  # (H, W, 3) uint8 RGB
@@ -336,12 +336,14 @@ def paste(
     points, where = np.asarray(landmarks, np.float64), pose(landmarks)
     sheet = _lay(points, where, fit, mask.kind)
     ears = _turned(_EARS, where)[0]
-    box = _box(np.concatenate([sheet.outline, ears]), 0.15 * where.scale, image.shape)
+    # a template may reach far beyond its control points
+    box = _box(np.concatenate([sheet.outline, ears]), (0.15 if mask.points is None else 0.8) * where.scale, image.shape)
     bare = np.ascontiguousarray(image[box])
     shape, corner = bare.shape[:2], np.array([box[1].start, box[0].start])
     grey = np.float32(cv2.cvtColor(bare, cv2.COLOR_RGB2GRAY))
     blur, grain = _blur_and_grain(grey)
-    fabric, alpha, outline = _fabric(mask, sheet, where, ears, shape, corner, blur)
+    if mask.points is None: fabric, alpha, outline = _fabric(mask, sheet, where, ears, shape, corner, blur)
+    else: fabric, alpha, outline = _template(mask, sheet, where, shape, corner, blur)
     alpha = np.float32(alpha) * np.float32(1 / 255)
     if (bare[..., 0] == bare[..., 1]).all() and (bare[..., 0] == bare[..., 2]).all(): fabric = cv2.cvtColor(cv2.cvtColor(fabric, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     colour = _times(fabric, alpha * _light(grey, alpha))
