@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'SIDE', 'TEXTURES', 'relief', 'printed', 'Mask', 'mask', 'texture', 'template', 'read_templates']
 
-# %% ../nbs/03_fabrics.ipynb #91a9bbf7
+# %% ../nbs/03_fabrics.ipynb #5bd75ac7
 import colorsys
 import configparser
 from functools import lru_cache
@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageColor, UnidentifiedImageError
+from PIL import Image, ImageColor
+
+from .pictures import read_image
 
 # %% ../nbs/03_fabrics.ipynb #902fb0b6
 KINDS = ("surgical", "cloth", "kn95")
@@ -90,7 +92,7 @@ def printed(
     folds = sum(rng.uniform(0, 0.12) * _clouds(rng, *rng.permutation([rng.integers(2, 6), rng.integers(5, 16)])) for _ in range(2))
     return np.clip(fabric * np.exp(clouds + folds)[..., None] + 0.3 * clouds[..., None], 0, 1)
 
-# %% ../nbs/03_fabrics.ipynb #19e5f6e0
+# %% ../nbs/03_fabrics.ipynb #eb373935
 class Mask(NamedTuple):
     "A mask spread flat, ready to be pasted."
     kind: str  # one of KINDS, whose shape it has on a face; for a template its name
@@ -108,11 +110,6 @@ def _halved(picture: np.ndarray) -> tuple:
     return tuple(sizes)
 
 
-def _open(path) -> Image.Image:
-    try: return Image.open(path)
-    except (UnidentifiedImageError, OSError) as error: raise ValueError(f"{path}: not a picture that can be read") from error
-
-
 def mask(
     kind: str = "surgical",  # one of KINDS
     color="white",  # a name of CSS or '#rrggbb', RGB in 0-255, 'random' for a print, or the path of a fabric's picture
@@ -121,7 +118,7 @@ def mask(
     "A mask of a kind and colour. Raises ValueError where either is unknown or the picture cannot be read."
     if isinstance(color, (str, Path)) and str(color) == "random": fabric = printed(seed)
     elif isinstance(color, (str, Path)) and Path(color).is_file():
-        fabric = cv2.resize(np.asarray(_open(color).convert("RGB"), np.float32) / 255, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        fabric = cv2.resize(np.float32(read_image(color)) / 255, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     else:
         try: fabric = np.float32(ImageColor.getrgb(color)[:3] if isinstance(color, str) else color) / 255
         except ValueError: raise ValueError(f"'{color}' is no colour, nor the path of a picture: give a name, '#rrggbb', 'random' or a file") from None
@@ -139,7 +136,7 @@ def texture(
     "One of the paper's masks."
     return mask(*TEXTURES[name])
 
-# %% ../nbs/03_fabrics.ipynb #cf879110
+# %% ../nbs/03_fabrics.ipynb #b64cb643
 def template(
     path: str | Path,  # a picture with transparency
     points,  # (6, 2) pixels (x, y): left upper corner, nose, right upper corner, right lower corner, chin, left lower corner, as seen in the picture
@@ -148,7 +145,8 @@ def template(
     "A mask from its picture. Raises ValueError where the picture has no transparency or the points are not six."
     points = np.float32(points)
     if points.shape != (6, 2): raise ValueError(f"{path}: a template has six control points (x, y), not {points.shape}")
-    image = _open(path)
+    try: (image := Image.open(path)).load()
+    except OSError as error: raise ValueError(f"{path}: not a picture that can be read") from error
     if "A" not in image.mode and "transparency" not in image.info: raise ValueError(f"{path}: a template needs an alpha channel, which says what is mask")
     pixels = np.asarray(image.convert("RGBA"), np.float32)
     alpha = pixels[..., 3:] / 255

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIDE', 'REACH', 'BACKENDS', 'load', 'check', 'detect', 'find']
 
-# %% ../nbs/02_landmarks.ipynb #ddf42f2c
+# %% ../nbs/02_landmarks.ipynb #28c631cb
 import importlib.util
 from functools import lru_cache
 from importlib.resources import files
@@ -15,6 +15,8 @@ import cv2
 import dlib
 import numpy as np
 from safetensors.numpy import load_file
+
+from .pictures import is_grey
 
 # %% ../nbs/02_landmarks.ipynb #ca770195
 _detector = lru_cache(dlib.get_frontal_face_detector)
@@ -112,7 +114,7 @@ def check(
         if bad:
             raise ValueError(reason)
 
-# %% ../nbs/02_landmarks.ipynb #a6a07b72
+# %% ../nbs/02_landmarks.ipynb #ea0cfb54
 _SIDE, _LENIENCE, _DRIFT = 112, .3, .05  # pixels; below the detector's own threshold; face widths
 
 
@@ -141,8 +143,7 @@ def _look(image):
     "The picture at the detector's size, with one channel if it is grey, and the boxes of faces in it, the large and central first."
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"not a uint8 RGB image: {image.dtype}, shape {image.shape}")
-    red, green, blue = (image[..., k] for k in range(3))
-    if np.array_equal(red, green) and np.array_equal(red, blue): image = np.ascontiguousarray(red)
+    if is_grey(image): image = np.ascontiguousarray(image[..., 0])
     picture = _scaled(image, _SIDE / np.sqrt(image.shape[0] * image.shape[1]))
     boxes, _, _ = _detector().run(picture, 0, -_LENIENCE)
     middle = np.array(picture.shape[1::-1]) / 2

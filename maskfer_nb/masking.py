@@ -27,8 +27,10 @@ from . import fabrics, landmarks, masks
 from .chain import write_json, write_whole
 from .pictures import SUFFIXES, read_image
 
-# %% ../nbs/13_masking.ipynb #ac33595c
-@lru_cache(maxsize=8)
+# %% ../nbs/13_masking.ipynb #45c0c603
+_mask, _read_templates = lru_cache(maxsize=8)(fabrics.mask), lru_cache(maxsize=1)(fabrics.read_templates)
+
+
 def choose(
     kind: str,  # one of fabrics.KINDS, 'random', or 'FOLDER:NAME' for a template that FOLDER/masks.cfg lists
     color: str,  # see fabrics.mask
@@ -37,11 +39,11 @@ def choose(
     "The mask that the command's options ask for. Raises ValueError where there is none."
     if ":" in kind:
         folder, _, name = kind.rpartition(":")
-        templates = fabrics.read_templates(folder)
+        templates = _read_templates(folder)
         if name not in templates: raise ValueError(f"{folder}: no template '{name}'; there are {', '.join(templates)}")
         return templates[name]
     if kind == "random": kind = fabrics.KINDS[np.random.default_rng(seed).integers(len(fabrics.KINDS))]
-    return fabrics.mask(kind, color, seed)
+    return _mask(kind, color, seed if color == "random" else 0)  # the same mask is made once
 
 
 def mask_picture(
@@ -100,12 +102,15 @@ def mask_file(
     _write(output, masked.image, *_extras(path))
     return reasons
 
-# %% ../nbs/13_masking.ipynb #c1d24e8c
+# %% ../nbs/13_masking.ipynb #5a0d87c3
 def _in_processes(function, tasks: list, jobs: int):
     "The results of `function` over lists of arguments, in order. Processes are forked where that is safe, so that nobody imports and loads anew what is loaded."
     if jobs == 1: return map(function, *tasks)
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    return ProcessPoolExecutor(os.cpu_count() if jobs < 1 else jobs, context).map(function, *tasks, chunksize=8)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # ends OpenCV's threads: a forked process would wait for them in vain
+    try: return ProcessPoolExecutor(os.cpu_count() if jobs < 1 else jobs, context, cv2.setNumThreads, (1,)).map(function, *tasks, chunksize=8)
+    finally: cv2.setNumThreads(threads)
 
 
 def mask_folder(
@@ -122,7 +127,6 @@ def mask_folder(
     source, out = Path(folder), Path(out)
     if not source.exists(): raise ValueError(f"{source}: no such file or folder")
     choose(kind, color, seed)
-    cv2.setNumThreads(1)
     if fit not in masks.FITS: raise ValueError(f"no fit '{fit}'; there are {', '.join(masks.FITS)}")
     landmarks.load(backend)
     options = dict(kind=kind, color=color, fit=fit, seed=seed, backend=backend)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FITS', 'Pose', 'pose', 'Sheet', 'lay', 'Masked', 'paste', 'figure5']
 
-# %% ../nbs/03_masks.ipynb #2bec13d7
+# %% ../nbs/03_masks.ipynb #a0382b2f
 import math
 from functools import cache
 from typing import NamedTuple
@@ -13,9 +13,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .fabrics import TEXTURES, Mask, mask, texture
+from .fabrics import TEXTURES, Mask, texture
+from .pictures import is_grey
 
-# %% ../nbs/03_masks.ipynb #6f07ce9c
+# %% ../nbs/03_masks.ipynb #bee4472a
 _BRIDGE = 0.38  # how far the bridge stands out before the eyes: 0.34 on rendered heads, more to be careful with noisy points
 
 
@@ -33,8 +34,9 @@ def pose(
 ) -> Pose:
     "Position, size, roll and yaw of a head, by its eye corners and nose bridge. Raises ValueError where the eyes are one point."
     # plain numbers: numpy takes ten times as long for so few
-    (x36, y36), (x39, y39), (x42, y42), (x45, y45) = np.asarray(landmarks, np.float64)[[36, 39, 42, 45]].tolist()
-    bridge_x, bridge_y = np.asarray(landmarks, np.float64)[27:31].mean(0).tolist()
+    points = np.asarray(landmarks, np.float64)
+    (x36, y36), (x39, y39), (x42, y42), (x45, y45) = points[[36, 39, 42, 45]].tolist()
+    bridge_x, bridge_y = points[27:31].mean(0).tolist()
     middle_x, middle_y = (x36 + x39 + x42 + x45) / 4, (y36 + y39 + y42 + y45) / 4
     eyes_x, eyes_y = (x42 + x45 - x36 - x39) / 2, (y42 + y45 - y36 - y39) / 2
     apart = math.hypot(eyes_x, eyes_y)
@@ -164,7 +166,7 @@ def _jaw(points: np.ndarray, pose: Pose, kind: str) -> Sheet:
     flat = grid.reshape(-1, 2)
     return Sheet(grid, np.ones((_ROWS, _COLUMNS), bool), flat[_RING], flat[_SIX])
 
-# %% ../nbs/03_masks.ipynb #5bcdfa72
+# %% ../nbs/03_masks.ipynb #e510d979
 FITS = {"jaw": _jaw, "rigid": _rigid}
 
 
@@ -174,7 +176,8 @@ def lay(
     kind: str = "surgical",  # one of fabrics.KINDS
 ) -> Sheet:
     "Lay a mask on a face. Raises ValueError, with the reason, where none can be laid, and KeyError for another fit."
-    return _lay(np.asarray(landmarks, np.float64), pose(landmarks), fit, kind)
+    points = np.asarray(landmarks, np.float64)
+    return _lay(points, pose(points), fit, kind)
 
 
 def _lay(points: np.ndarray, pose: Pose, fit: str, kind: str) -> Sheet:
@@ -314,7 +317,7 @@ def _grain(shape: tuple, seed: int) -> np.ndarray:
     top, left = seed * 37 % 256, seed * 101 % 256
     return np.tile(_GRAIN, (rows, columns))[top : top + shape[0], left : left + shape[1]] if max(rows, columns) > 1 else _GRAIN[top : top + shape[0], left : left + shape[1]]
 
-# %% ../nbs/03_masks.ipynb #850c0661
+# %% ../nbs/03_masks.ipynb #7a0f144e
 class Masked(NamedTuple):
     "A masked face and what the mask covers."
     image: np.ndarray  # (H, W, 3) uint8 RGB
@@ -339,7 +342,8 @@ def paste(
 ) -> Masked:
     "Paste a mask on a face (Section 4.1). Raises ValueError, with the reason, where none fits."
     if isinstance(mask, str): mask = texture(mask)
-    points, where = np.asarray(landmarks, np.float64), pose(landmarks)
+    points = np.asarray(landmarks, np.float64)
+    where = pose(points)
     sheet = _lay(points, where, fit, mask.kind)
     ears = _turned(_EARS, where)[0]
     # a template may reach far beyond its control points
@@ -351,7 +355,7 @@ def paste(
     if mask.points is None: fabric, alpha, outline = _fabric(mask, sheet, where, ears, shape, corner, blur)
     else: fabric, alpha, outline = _template(mask, sheet, where, shape, corner, blur)
     alpha = np.float32(alpha) * np.float32(1 / 255)
-    if (bare[..., 0] == bare[..., 1]).all() and (bare[..., 0] == bare[..., 2]).all(): fabric = cv2.cvtColor(cv2.cvtColor(fabric, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if is_grey(bare): fabric = cv2.cvtColor(cv2.cvtColor(fabric, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     colour = _times(fabric, alpha * _light(grey, alpha))
     cv2.add(colour, cv2.cvtColor(grain * alpha * _grain(shape, seed), cv2.COLOR_GRAY2RGB), dst=colour)
     covered, masked = np.zeros(image.shape[:2], np.float32), image.copy()
