@@ -1,5 +1,6 @@
 # make reproduce   the whole chain, on rendered faces or on DATA=folder-or-zip: PROFILE=smoke|small|paper SOURCE=… SEEDS="0 1 2"
 # make test        what CI runs
+# make study       every network, control and seed: RESULTS.md from FERPLUS=folder-or-zip FACIAL_EXPRESSIONS=folder-or-zip; goes on where it stopped
 # make lab         JupyterLab on the notebooks
 # make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or SOURCE=ferplus DATA=…
 PYTHON ?= python3
@@ -7,10 +8,12 @@ PROFILE ?= small
 SOURCE ?=
 DATA ?=
 SEEDS ?=
+FERPLUS ?=
+FACIAL_EXPRESSIONS ?=
 README ?= README.md
 BIN ?= .venv/bin
 
-.PHONY: reproduce test lab figures readme lock
+.PHONY: reproduce study test lab figures readme lock
 .DEFAULT_GOAL := reproduce
 
 .venv/installed: requirements.lock setup.py settings.ini
@@ -22,6 +25,9 @@ BIN ?= .venv/bin
 
 reproduce: .venv/installed
 	$(BIN)/snakemake --cores all --quiet all --rerun-incomplete --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") $(if $(SEEDS),'seeds="$(SEEDS)"')
+
+study: .venv/installed
+	$(BIN)/snakemake study --cores all --quiet all --rerun-incomplete --config $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(FACIAL_EXPRESSIONS),facial_expressions="$(FACIAL_EXPRESSIONS)")
 
 test: .venv/installed
 	$(BIN)/nbdev_test --path nbs --n_workers 2

@@ -30,9 +30,12 @@ def parameters(**own):
     return lambda wildcards: json.dumps({"run": RUN, **own, **({"seed": int(wildcards.seed)} if "seed" in wildcards.keys() else {})}, sort_keys=True)
 
 
-def step(notebook, inputs=""):
+def step(notebook, inputs="", run=RUN):
     "The command that runs a step's notebook: its error is one line, and stops the chain."
-    return f"{sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {RUN} --parameters {{params.notebook:q}} --inputs {inputs}"
+    return f"{sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
+
+
+DATASETS_CODE = code("04_datasets", "faces", "pictures", "sources", "landmarks", "fabrics", "masks") + [file_hash("maskfer_nb/head.npz")]
 
 
 rule all:
@@ -47,7 +50,7 @@ rule datasets:
     threads: workflow.cores
     params:
         notebook=parameters(source=source, data=data, **config["datasets"]),
-        code=code("04_datasets", "faces", "pictures", "sources", "landmarks", "fabrics", "masks") + [file_hash("maskfer_nb/head.npz")],
+        code=DATASETS_CODE,
     shell: step("04_datasets", "{input:q}")
 
 
@@ -84,3 +87,6 @@ rule evaluation:
         notebook=parameters(only_seeds=seeds),
         code=code("10_evaluation"),
     shell: step("10_evaluation", "{input:q}")
+
+
+include: "study.smk"

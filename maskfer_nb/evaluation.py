@@ -238,14 +238,15 @@ def confusion(
 # %% ../nbs/10_evaluation.ipynb #4cc6239a
 def figure7(
     run: Path,  # the run folder
+    titles: dict = {network: NAMES[network] for network in EXPRESSION_NETWORKS},  # of the networks to show
 ) -> Figure:
     "Figure 7: the expression networks' confusion matrices side by side, one colour scale."
-    p = predictions(run)
-    fig = Figure(figsize=(12.5, 4.6), layout="compressed")
-    axes = fig.subplots(1, 3, sharey=True)
-    for ax, network in zip(axes, EXPRESSION_NETWORKS):
+    p = predictions(run, tuple(titles))
+    fig = Figure(figsize=(4.2 * len(titles), 4.6), layout="compressed")
+    axes = fig.subplots(1, len(titles), sharey=True)
+    for ax, (network, title) in zip(axes, titles.items()):
         sns.heatmap(confusion(p[p.network == network]), ax=ax, annot=True, fmt=".2f", cmap="Blues", vmin=0, vmax=1, square=True, linewidths=0.5, cbar=False)
-        ax.set(title=NAMES[network], xlabel="predicted")
+        ax.set(title=title, xlabel="predicted")
         ax.tick_params(axis="x", rotation=45)
         ax.tick_params(axis="y", rotation=0)
     axes[0].set_ylabel("true class")

@@ -31,7 +31,9 @@ class FECN(nn.Module, PyTorchModelHubMixin):
         return self
 
     def forward(self, images):
-        attention = self.generator(images)
+        return self.classify(images, self.generator(images))
+
+    def classify(self, images, attention):
         features = run_stages(self.stages[: self.stage], normalise(images))
         return self.head(run_stages(self.stages[self.stage :], weigh(features, attention, self.combine)))
 

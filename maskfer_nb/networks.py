@@ -40,8 +40,8 @@ def run_stages(stages, x: torch.Tensor) -> torch.Tensor:
 
 
 def normalise(images: torch.Tensor) -> torch.Tensor:
-    "[0, 1] → ImageNet's mean and spread, which torchvision's weights expect."
-    return normalize(images, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    "[0, 1] → ImageNet's mean and spread, which torchvision's weights expect; a fourth channel, the visible face, is no picture and left out."
+    return normalize(images[:, :3], [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
 # %% ../nbs/05_networks.ipynb #d8274b51
 def head(

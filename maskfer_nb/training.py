@@ -32,7 +32,7 @@ from .networks import Attended
 # %% ../nbs/06_training.ipynb #80776401
 class Faces(NamedTuple):
     "A split of a data set in memory."
-    images: torch.Tensor  # (N, 3, H, W) uint8
+    images: torch.Tensor  # (N, 3, H, W) uint8; with the visible face as a fourth channel, 0 or 255, an attention branch is guided by it
     labels: torch.Tensor  # (N,) int64, index into `classes`
     image_ids: list  # N names
     classes: list  # class names, sorted
@@ -59,10 +59,15 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
 def loss(
     output,  # logits (N, K), or `Attended`
     labels: torch.Tensor,  # (N,) int64
+    visible: torch.Tensor | None = None,  # (N, 1, H, W) in [0, 1]: where attention should be
 ) -> torch.Tensor:
-    "Cross-entropy; for a network with an attention branch the sum of both heads', L = L_att + L_per (Eq. 1)."
-    heads = [output.logits, output.attention_logits] if isinstance(output, Attended) else [output]
-    return sum(F.cross_entropy(logits, labels) for logits in heads)
+    """Cross-entropy; for a network with an attention branch the sum of both heads', L = L_att + L_per (Eq. 1).
+
+    Guided by the visible face, also the map's binary cross-entropy with the share of each cell that is visible."""
+    if not isinstance(output, Attended): return F.cross_entropy(output, labels)
+    total = F.cross_entropy(output.logits, labels) + F.cross_entropy(output.attention_logits, labels)
+    if visible is None: return total
+    return total + F.binary_cross_entropy(output.attention, F.adaptive_avg_pool2d(visible, output.attention.shape[2:]))
 
 
 def logits_of(output) -> torch.Tensor:
@@ -148,8 +153,9 @@ def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: in
     for i, batch in enumerate(batches):
         for group in optimizer.param_groups: group["lr"] = rate(i / len(batches))
         mine = batch[fabric.global_rank :: fabric.world_size].to(fabric.device)
-        output = network(augment(as_float(faces.images[mine])))
-        batch_loss = loss(output, faces.labels[mine])
+        images = augment(as_float(faces.images[mine]))
+        output = network(images)
+        batch_loss = loss(output, faces.labels[mine], images[:, 3:] if images.shape[1] > 3 else None)
         optimizer.zero_grad()
         fabric.backward(batch_loss)
         optimizer.step()

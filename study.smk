@@ -1,0 +1,56 @@
+# The study of the paper's claims: `make study`. Which sets, networks and seeds is in profiles/study.yaml; two jobs of one thread each are faster than one of two.
+import yaml
+
+with open("profiles/study.yaml") as file: study = yaml.safe_load(file)
+SET, HERE, FOUND = "runs/study/{set}", "runs/study/{wildcards.set}", "results/study"
+
+
+def study_parameters(**own):
+    "A notebook's parameters as JSON: `own`'s values, called with the wildcards where they are functions."
+    return lambda wildcards: json.dumps({"run": SET.format(set=wildcards.set), **{name: value(wildcards) if callable(value) else value for name, value in own.items()}}, sort_keys=True)
+
+
+def study_data(wildcards):
+    "The photographs of a set's source, by `--config ferplus=… facial_expressions=…`; none for rendered faces."
+    source = study["sets"][wildcards.set]["source"]
+    if source == "rendered": return []
+    if source not in config: raise WorkflowError(f"the study needs {source}: make study {source.upper()}=folder-or-zip")
+    return [config[source]]
+
+
+def study_networks(wildcards):
+    return study["sets"][wildcards.set]["networks"] if int(wildcards.seed) < study["seeds"] else "mcn"
+
+
+rule study:
+    input: "RESULTS.md"
+
+
+rule study_datasets:
+    input: study_data
+    output: f"{SET}/data/table1.csv"
+    log: f"{SET}/04_datasets.ipynb"
+    threads: workflow.cores
+    params:
+        notebook=study_parameters(source=lambda wildcards: study["sets"][wildcards.set]["source"], fit=lambda wildcards: study["sets"][wildcards.set]["fit"],
+                                  data=lambda wildcards: next(iter(study_data(wildcards)), ""), **study["datasets"]),
+        code=DATASETS_CODE,
+    shell: step("04_datasets", "{input:q}", HERE)
+
+
+rule study_seed:
+    input: rules.study_datasets.output
+    output: f"{FOUND}/{{set}}/seed{{seed}}/runs.csv"
+    log: f"{SET}/seed{{seed}}/16_study.ipynb"
+    params:
+        notebook=study_parameters(results=lambda wildcards: f"{FOUND}/{wildcards.set}", seed=lambda wildcards: int(wildcards.seed), networks=study_networks, **study["training"]),
+        code=code("16_study", "attention", "fecn", "mcn", "networks", "training"),
+    shell: step("16_study", f"{HERE}/data", HERE)
+
+
+rule findings:
+    input: [f"{FOUND}/{name}/seed{seed}/runs.csv" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
+    output: "RESULTS.md"
+    log: "runs/study/17_findings.ipynb"
+    params: notebook=json.dumps({"results": FOUND}), code=code("17_findings", "statistics"),
+    shell: step("17_findings", FOUND, "runs/study")
