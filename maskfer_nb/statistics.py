@@ -82,7 +82,7 @@ def holm(p_values) -> np.ndarray:
 
 # %% ../nbs/17_findings.ipynb #4d66eb80
 NAMES = {"vgg11": "VGG11", "abn": "ABN", "fecn": "FECN, M ⊙ F (the paper)", "fecn_residual": "FECN, (1 + M) ⊙ F", "guided": "FECN, guided MCN, M ⊙ F", "guided_residual": "FECN, guided MCN, (1 + M) ⊙ F",
-         "constant": "control: constant map", "shuffled": "control: another face's map", "random": "control: random frozen map", "oracle": "oracle: visible face, M ⊙ F", "oracle_residual": "oracle: visible face, (1 + M) ⊙ F"}
+         "constant": "control: constant map", "shuffled": "control: another face's map", "random": "control: random frozen map", "oracle": "oracle: visible face, M ⊙ F", "oracle_residual": "oracle: visible face, (1 + M) ⊙ F", "shared": "one extractor, guided, (1 + M) ⊙ F"}
 
 
 def compare(

@@ -58,14 +58,15 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
 # %% ../nbs/06_training.ipynb #3d21075f
 def loss(
     output,  # logits (N, K), or `Attended`
-    labels: torch.Tensor,  # (N,) int64
+    labels: torch.Tensor,  # (N,) int64; (N, 2) where the branches are asked different questions, the perception branch's first, -100 where an image has no answer
     visible: torch.Tensor | None = None,  # (N, 1, H, W) in [0, 1]: where attention should be
 ) -> torch.Tensor:
     """Cross-entropy; for a network with an attention branch the sum of both heads', L = L_att + L_per (Eq. 1).
 
     Guided by the visible face, also the map's binary cross-entropy with the share of each cell that is visible."""
     if not isinstance(output, Attended): return F.cross_entropy(output, labels)
-    total = F.cross_entropy(output.logits, labels) + F.cross_entropy(output.attention_logits, labels)
+    per, att = labels.unbind(1) if labels.ndim > 1 else (labels, labels)
+    total = F.cross_entropy(output.attention_logits, att) + F.cross_entropy(output.logits, per)
     if visible is None: return total
     return total + F.binary_cross_entropy(output.attention, F.adaptive_avg_pool2d(visible, output.attention.shape[2:]))
 
@@ -159,7 +160,7 @@ def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: in
         optimizer.zero_grad()
         fabric.backward(batch_loss)
         optimizer.step()
-        right += (logits_of(output).argmax(1) == faces.labels[mine]).sum().item()
+        right += (logits_of(output).argmax(1) == faces.labels[mine].reshape(len(mine), -1)[:, 0]).sum().item()
         total += batch_loss.item() * len(mine)
         bar.update(len(batch))
     seen = sum(len(batch[fabric.global_rank :: fabric.world_size]) for batch in batches)
