@@ -252,7 +252,7 @@ def regions(
     forehead = points[17:27] + 0.6 * (points[27] - points[33])  # as far above the brows as three fifths of the nose are long
     hull = lambda points: _filled(cv2.convexHull(np.float32(points))[:, 0], size)
     mask = np.zeros((size, size), bool) if polygon is None else _filled(polygon, size)
-    eyes, face = hull(eyes) & ~mask, hull([*points, *forehead]) & ~mask
+    eyes, face = hull(eyes) & ~mask, (hull(eyes) | hull([*points, *forehead])) & ~mask
     return dict(zip(REGIONS, (eyes, mask, face & ~eyes, ~(face | mask))))
 
 
