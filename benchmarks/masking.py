@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import dlib
 import numpy as np
+from PIL import Image
 
 from maskfer_nb import fabrics, faces, landmarks, masking, masks
 from maskfer_nb.chain import write_json
@@ -82,10 +83,10 @@ def main():
         mask = fabrics.mask()
         some = [(path, read_image(path)) for path in map(str, found[:100])]
         known = [(image, points) for path, image in some for points in (landmarks.find(image) if _has_face(image) else [])]
-        parts = {"read": median(read_image, *[(path,) for path, _ in some]), "detect": median(landmarks._look, *[(image,) for _, image in some]),
+        parts = {"read": median(read_image, *[(path,) for path, _ in some]), "detect": median(landmarks.look, *[(image,) for _, image in some]),
                  "detect and find points": median(landmarks.find, *[(image,) for image, _ in known]),
                  "paste": median(masks.paste, *[(image, points, mask) for image, points in known]),
-                 "write": median(lambda image: masking._write(work / "written.jpg", image, False, None), *[(image,) for image, _ in known])}
+                 "write": median(lambda image: masking._write(work / "written.jpg", image), *[(Image.fromarray(image),) for image, _ in known])}
         print("one picture, ms:", ", ".join(f"{name} {1000 * seconds:.1f}" for name, seconds in parts.items()))
 
         table = faces.render(work / "small", 40, size=112)

@@ -196,11 +196,6 @@ def _inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
     return crossed.sum(1) % 2 == 1
 
 # %% ../nbs/03_masks.ipynb #4334f482
-def _times(colour: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    "(h, w, 3) times (h, w), float32; by OpenCV, because numpy is ten times slower at three channels."
-    return cv2.multiply(colour, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB), dtype=cv2.CV_32F)
-
-
 def _to_canvas(points: np.ndarray, corner: np.ndarray, finer: int) -> np.ndarray:
     "Pixels of the picture as OpenCV draws them on a canvas so many times finer: whole numbers with four bits behind the point."
     return np.int32(((points - corner + 0.5) * finer - 0.5) * 16 + 0.5)
@@ -215,14 +210,13 @@ def _body(sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray) -> np.ndar
 
 
 def _add_loops(fabric: np.ndarray, body: np.ndarray, colour: np.ndarray, sheet: Sheet, pose: Pose, ears: np.ndarray, corner: np.ndarray) -> np.ndarray:
-    "Draw the ear loops beside the mask on its fabric (h, w, 3), in place; returns alpha (h, w) uint8 with them."
+    "Draw the ear loops beside the mask on its fabric, in place; returns alpha (h, w) uint8 with them."
     shown = [k for k, side in enumerate((-1, -1, 1, 1)) if side * pose.yaw < 0.15]
     lines = list(_to_canvas(np.concatenate([sheet.corners[[0, 5, 2, 3]], ears], 1).reshape(4, 2, 2)[shown], corner, 1))
     thickness = 0.028 * pose.scale
     loops = np.zeros_like(body)
     cv2.polylines(loops, lines, False, min(255, int(255 * thickness)), max(1, round(thickness)), cv2.LINE_AA, shift=4)
-    beside = cv2.compare(loops, body, cv2.CMP_GT)
-    cv2.copyTo(np.full_like(fabric, colour + 0.5), beside, fabric)
+    fabric[loops > body] = colour
     return cv2.max(body, loops)
 
 
@@ -231,16 +225,21 @@ _LITTLE, _COARSE, _UV = 1e-9 * np.eye(10), (np.arange(16) + 0.5) / 16, np.stack(
 _POWERS = np.arange(4)[:, None]
 
 
-def _place(sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray, step: int) -> np.ndarray:
-    "(h / step, w / step, 2) float32: which part of the flat square each pixel shows, by the cubic polynomials of x and y that fit the grid best."
+def _place(sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray, step: int, side: int) -> np.ndarray:
+    "(h / step, w / step, 2) float32: which pixel of the flat square each pixel shows, by the cubic polynomials of x and y that fit the grid best."
     seen = sheet.seen[::2, ::2]
     x, y = ((sheet.grid[::2, ::2][seen] - pose.middle).T / pose.scale)[:, None] ** _POWERS
     known = x[_CUBIC[0]] * y[_CUBIC[1]]
     cubic = np.zeros((2, 4, 4))
     cubic[:, _CUBIC[0], _CUBIC[1]] = np.linalg.solve(known @ known.T + _LITTLE, known @ _UV[seen]).T
     x, y = (((corner[k] - 0.5 + _COARSE * shape[1 - k] - pose.middle[k]) / pose.scale) ** _POWERS for k in (0, 1))
-    coarse = np.float32((y.T @ cubic.transpose(0, 2, 1) @ x).transpose(1, 2, 0))
+    coarse = np.float32((y.T @ cubic.transpose(0, 2, 1) @ x).transpose(1, 2, 0) * side - 0.5)
     return cv2.resize(coarse, (-(-shape[1] // step), -(-shape[0] // step)))
+
+
+def _toned(colours: np.ndarray, grey: bool) -> np.ndarray:
+    "RGB (h, w, 3), or the grey (h, w) of it."
+    return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY) if grey else colours
 
 
 def _size(mask: Mask, spread: float) -> int:
@@ -248,19 +247,23 @@ def _size(mask: Mask, spread: float) -> int:
     return min(int(np.log2(max(spread, 1))), len(mask.sizes) - 1)
 
 
-def _fabric(mask: Mask, sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple, corner: np.ndarray, blur: float) -> tuple:
-    "Colour (h, w, 3) and alpha (h, w), uint8, and the outline in the picture's pixels; as soft as a picture blurred by so many pixels."
+def _fabric(mask: Mask, sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple, corner: np.ndarray, blur: float, grey: bool) -> tuple:
+    "Colour (h, w, 3) or grey (h, w), and alpha (h, w), uint8, and the outline in the picture's pixels; as soft as a picture blurred by so many pixels."
     step = 2 if blur > 1.2 else 1  # what is blurred needs no more
-    flat = mask.sizes[_size(mask, max(1, 1.5 * blur) * len(mask.sizes[0]) / (1.6 * pose.scale))]
-    fabric = cv2.remap(flat, _place(sheet, pose, shape, corner, step) * len(flat) - 0.5, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    flat = _toned(mask.sizes[_size(mask, max(1, 1.5 * blur) * len(mask.sizes[0]) / (1.6 * pose.scale))], grey)
+    fabric = cv2.remap(flat, _place(sheet, pose, shape, corner, step, len(flat)), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if step > 1: fabric = cv2.resize(fabric, shape[::-1])
-    alpha = _add_loops(fabric, _body(sheet, pose, shape, corner), mask.loops, sheet, pose, ears, corner)
+    loops = _toned(np.uint8(mask.loops + 0.5)[None, None], grey)[0, 0]
+    alpha = _add_loops(fabric, _body(sheet, pose, shape, corner), loops, sheet, pose, ears, corner)
     # a quarter of a pixel squared is what averaging over pixels has blurred already
-    if blur > 0.6: alpha = cv2.GaussianBlur(alpha, (0, 0), (blur**2 - 0.25) ** 0.5)
+    if blur > 0.6:
+        sigma = (blur**2 - 0.25) ** 0.5
+        kernel = cv2.getGaussianKernel(2 * round(3 * sigma) + 1, sigma)
+        alpha = cv2.sepFilter2D(alpha, -1, kernel, kernel)  # GaussianBlur takes three times as long for bytes
     return fabric, alpha, np.float32(sheet.outline)
 
 
-def _template(mask: Mask, sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray, blur: float) -> tuple:
+def _template(mask: Mask, sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray, blur: float, grey: bool) -> tuple:
     "The same of a template, seen from the side where the head is turned by more than 13 degrees. Raises ValueError where it cannot be laid."
     turned = abs(pose.yaw) > np.radians(13) and mask.turned
     shown = mask.turned[int(pose.yaw > 0)] if turned else mask
@@ -275,7 +278,7 @@ def _template(mask: Mask, sheet: Sheet, pose: Pose, shape: tuple, corner: np.nda
     grow = np.array([[1 / halved, 0, (1 / halved - 1) / 2], [0, 1 / halved, (1 / halved - 1) / 2], [0, 0, 1]])
     move = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1.0]])
     warped = cv2.warpPerspective(shown.sizes[size], move @ homography @ grow, shape[::-1], flags=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(warped[..., :3]), np.ascontiguousarray(warped[..., 3]), outline
+    return _toned(np.ascontiguousarray(warped[..., :3]), grey), np.ascontiguousarray(warped[..., 3]), outline
 
 # %% ../nbs/03_masks.ipynb #fad47030
 _GREY_LEVEL = 140  # of a face in good light
@@ -285,7 +288,7 @@ _GRAIN = np.random.default_rng(0).standard_normal((1024, 1024), np.float32)
 def _light(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     "(h, w) float32, multiplies the fabric: the light that falls on the covered part of a face."
     step = 1 + min(grey.shape) // 48  # what is broad needs no more
-    few, covered = np.ascontiguousarray(grey[::step, ::step]), np.ascontiguousarray(alpha[::step, ::step])
+    few, covered = np.float32(grey[::step, ::step]), np.ascontiguousarray(alpha[::step, ::step])
     fields = lambda picture: cv2.GaussianBlur(cv2.resize(picture, (6, 6), interpolation=cv2.INTER_AREA), (3, 3), 0)
     share, light = fields(covered), fields(few * covered)
     mean = light.sum() / max(share.sum(), 1e-6)
@@ -297,7 +300,7 @@ def _light(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 def _blur_and_grain(grey: np.ndarray) -> tuple[float, float]:
     "Standard deviations of a picture's blur (pixels) and grain (grey levels), by its middle."
     top, left = (max(0, side - 128) // 2 for side in grey.shape)
-    grey = grey[top : top + 128, left : left + 128]
+    grey = np.float32(grey[top : top + 128, left : left + 128])
     change = np.abs(cv2.Laplacian(grey, cv2.CV_32F)[::2, ::2]).ravel()
     grain = np.partition(change, len(change) // 2)[len(change) // 2] / (0.6745 * 20**0.5)
     steepness = lambda picture: cv2.norm(picture[:, 1:], picture[:, :-1], cv2.NORM_L2SQR) + cv2.norm(picture[1:], picture[:-1], cv2.NORM_L2SQR)
@@ -308,7 +311,7 @@ def _blur_and_grain(grey: np.ndarray) -> tuple[float, float]:
 def _shade(alpha: np.ndarray, reach: float) -> np.ndarray:
     "(h, w) float32, multiplies the picture: the shadow of what alpha covers, a blur of so many pixels."
     step = 1 + int(reach / 2)
-    return 1 - np.float32(0.3) * cv2.resize(cv2.GaussianBlur(np.ascontiguousarray(alpha[::step, ::step]), (0, 0), reach / step), alpha.shape[::-1])
+    return cv2.resize(1 - np.float32(0.3) * cv2.GaussianBlur(np.ascontiguousarray(alpha[::step, ::step]), (0, 0), reach / step), alpha.shape[::-1])
 
 
 def _grain(shape: tuple, seed: int) -> np.ndarray:
@@ -320,7 +323,7 @@ def _grain(shape: tuple, seed: int) -> np.ndarray:
 # %% ../nbs/03_masks.ipynb #7a0f144e
 class Masked(NamedTuple):
     "A masked face and what the mask covers."
-    image: np.ndarray  # (H, W, 3) uint8 RGB
+    image: np.ndarray  # uint8, with as many channels as the bare one
     alpha: np.ndarray  # (H, W) float32 in [0, 1]: the share of each pixel that is covered, ear loops included
     polygon: np.ndarray  # (n, 2) float32, the mask's outline in pixels (x, y), ear loops not included
 
@@ -334,7 +337,7 @@ def _box(points: np.ndarray, margin: float, shape: tuple) -> tuple[slice, slice]
 
 
 def paste(
-    image: np.ndarray,  # (H, W, 3) uint8 RGB; grey pictures stay grey
+    image: np.ndarray,  # (H, W, 3) uint8 RGB or (H, W) grey; grey pictures stay grey
     landmarks: np.ndarray,  # (68, 2) iBUG points, pixels (x, y)
     mask: str | Mask = "white",  # a key of TEXTURES, or what fabrics.mask and fabrics.template return
     fit: str = "jaw",  # or 'rigid'
@@ -348,20 +351,20 @@ def paste(
     ears = _turned(_EARS, where)[0]
     # a template may reach far beyond its control points
     box = _box(np.concatenate([sheet.outline, ears]), (0.15 if mask.points is None else 0.8) * where.scale, image.shape)
-    bare = np.ascontiguousarray(image[box])
-    shape, corner = bare.shape[:2], np.array([box[1].start, box[0].start])
-    grey = np.float32(cv2.cvtColor(bare, cv2.COLOR_RGB2GRAY))
+    bare, covered, masked = image[box], np.zeros(image.shape[:2], np.float32), image.copy()
+    if bare.ndim == 3 and is_grey(bare): bare = cv2.extractChannel(bare, 0)
+    grey = _toned(bare, bare.ndim == 3)
+    shape, corner = grey.shape, np.array([box[1].start, box[0].start])
     blur, grain = _blur_and_grain(grey)
-    if mask.points is None: fabric, alpha, outline = _fabric(mask, sheet, where, ears, shape, corner, blur)
-    else: fabric, alpha, outline = _template(mask, sheet, where, shape, corner, blur)
-    alpha = np.float32(alpha) * np.float32(1 / 255)
-    if is_grey(bare): fabric = cv2.cvtColor(cv2.cvtColor(fabric, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    colour = _times(fabric, alpha * _light(grey, alpha))
-    cv2.add(colour, cv2.cvtColor(grain * alpha * _grain(shape, seed), cv2.COLOR_GRAY2RGB), dst=colour)
-    covered, masked = np.zeros(image.shape[:2], np.float32), image.copy()
-    covered[box] = alpha
-    # OpenCV rounds, and saturates at 0 and 255
-    masked[box] = cv2.add(_times(bare, (1 - alpha) * _shade(alpha, 0.05 * where.scale)), colour, dtype=cv2.CV_8U)
+    if mask.points is None: fabric, alpha, outline = _fabric(mask, sheet, where, ears, shape, corner, blur, bare.ndim == 2)
+    else: fabric, alpha, outline = _template(mask, sheet, where, shape, corner, blur, bare.ndim == 2)
+    alpha = np.multiply(alpha, np.float32(1 / 255), out=covered[box])
+    light, shade, noise, mixed = _light(grey, alpha), _shade(alpha, 0.05 * where.scale), _grain(shape, seed), []
+    for skin, cloth in zip(cv2.split(bare), cv2.split(fabric)):
+        skin = cv2.multiply(skin, shade, dtype=cv2.CV_32F)
+        cloth = cv2.scaleAdd(noise, grain, cv2.multiply(cloth, light, dtype=cv2.CV_32F))
+        mixed.append(cv2.add(skin, (cloth - skin) * alpha, dtype=cv2.CV_8U))  # OpenCV rounds, and saturates at 0 and 255
+    masked[box].T[:] = cv2.merge(mixed).T  # transposed, one channel fills three
     return Masked(masked, covered, outline)
 
 # %% ../nbs/03_masks.ipynb #e440c0a7

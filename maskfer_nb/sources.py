@@ -39,7 +39,7 @@ def _images(root):
         names = (name[len(root.at):] for name in root.root.namelist() if name.startswith(root.at))
     else:
         names = ((Path(folder)/file).relative_to(root).as_posix() for folder, _, files in os.walk(root, followlinks=True) for file in files)
-    return sorted(name for name in names if name.lower().endswith(SUFFIXES) and not re.search(r"(^|/)(\.|__MACOSX/)", name))
+    return sorted(name for name in names if name.lower().endswith(tuple(SUFFIXES)) and not re.search(r"(^|/)(\.|__MACOSX/)", name))
 
 # %% ../nbs/01_sources.ipynb #40d3b034
 def _table(path, columns):

@@ -22,7 +22,7 @@ RUN = Path("runs/smoke-rendered")
 def copy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("copy")
     for name in ("nbs", "maskfer_nb", "profiles"): shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("settings.ini", "Snakefile"): shutil.copy(ROOT / name, folder)
+    for name in ("settings.ini", "Snakefile", "study.smk"): shutil.copy(ROOT / name, folder)
     return folder
 
 
@@ -129,3 +129,38 @@ def test_wrong_data_is_one_error(copy, tmp_path, make_data, message):
     result = snakemake(copy, f"data={tmp_path / 'faces'}")
     assert result.returncode != 0 and message in result.stderr.lower() or message in result.stderr
     assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < 12
+
+
+STUDY = dict(seeds=2, mcn_seeds=2, datasets=dict(size=48, mu_train=32, mu_test=16, mfer_train=80, mfer_test=32, n_rendered=320),
+             training=dict(width=0.125, epochs=1, mcn_epochs=1, precision="32-true"), sets={"rendered-rigid": dict(source="rendered", fit="rigid", networks="main")})
+
+
+def test_a_study_fills_its_table_and_repeats_only_what_is_missing(smoke):
+    folder = smoke[0]
+    (folder / "profiles/study.yaml").write_text(yaml.safe_dump(STUDY))
+    (folder / "profiles/smoke.yaml").write_text((ROOT / "profiles/smoke.yaml").read_text())
+    result = snakemake(folder, targets=["study"])
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = folder / "results/study"
+    rows = pd.read_csv(found / "runs.csv")
+    assert rows.groupby("network").seed.nunique().to_dict() == dict.fromkeys(["mcn", "guided_mcn", "vgg11", "abn", "fecn", "guided", "guided_residual"], 2)
+    assert rows.accuracy.between(0, 1).all() and rows[rows.network == "mcn"].masked_eyes.between(0, 1).all()
+    text = (folder / "RESULTS.md").read_text()
+    assert "## rendered-rigid" in text and "nan" not in text and (folder / "figures/study/figure7.png").stat().st_size > 0
+
+    first, path = found / "rendered-rigid/seed1", found / "rendered-rigid/seed1/runs.csv"
+    before, times = pd.read_csv(path), {name: (first / name / "predictions.parquet").stat().st_mtime_ns for name in ("vgg11", "fecn")}
+    answers = (first / "fecn/predictions.parquet").read_bytes()
+    pd.read_csv(path).query("network != 'fecn'").to_csv(path, index=False)
+    result = snakemake(folder, targets=["study", "--forcerun", "study_seed"])
+    assert result.returncode == 0, result.stdout + result.stderr
+    told = lambda rows: rows.set_index("network")[["accuracy", "epoch"]].sort_index()
+    assert told(pd.read_csv(path)).equals(told(before))
+    assert (first / "vgg11/predictions.parquet").stat().st_mtime_ns == times["vgg11"] and (first / "fecn/predictions.parquet").stat().st_mtime_ns > times["fecn"]
+    assert (first / "fecn/predictions.parquet").read_bytes() == answers
+
+
+def test_a_study_without_its_photographs_says_how_to_name_them(copy):
+    (copy / "profiles/study.yaml").write_text((ROOT / "profiles/study.yaml").read_text())
+    result = snakemake(copy, targets=["study"])
+    assert result.returncode != 0 and "make study FERPLUS=folder-or-zip" in result.stderr

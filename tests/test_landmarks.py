@@ -36,8 +36,8 @@ def test_no_face_is_refused(image, weights):
         landmarks.detect(np.ascontiguousarray(image))
 
 
-@pytest.mark.parametrize("image", [blank[..., 0], blank / 255.], ids=["grey", "float"])
-def test_only_uint8_rgb(image):
+@pytest.mark.parametrize("image", [blank[..., :2], blank / 255.], ids=["two channels", "float"])
+def test_only_uint8_rgb_or_grey(image):
     with pytest.raises(ValueError, match="uint8 RGB"):
         landmarks.detect(image)
 

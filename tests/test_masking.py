@@ -114,7 +114,7 @@ def test_several_faces_in_one_picture(face, tmp_path):
     for number in range(3): wide.paste(face, (10 + 210 * number, 20))
     picture = np.asarray(wide)
     assert len(find(picture)) == 3
-    masked, reasons = masking.mask_picture(picture, masking.choose("kn95", "white", 0))
+    masked, reasons = masking.mask_picture(picture, find(picture), masking.choose("kn95", "white", 0))
     assert len(masked.polygon) == 3 and not reasons
     assert all(masked.alpha[:, start : start + 200].sum() > 3000 for start in (10, 220, 430))
 
