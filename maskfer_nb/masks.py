@@ -370,12 +370,13 @@ def paste(
 # %% ../nbs/03_masks.ipynb #e440c0a7
 def figure5(
     faces: list,  # of (image, landmarks, label)
+    fit: str = "jaw",
 ):
     "Example of mask pattern: a row a face, first bare and then with each texture of the data sets. Returns a matplotlib figure."
     from matplotlib import pyplot as plt  # half a second that pasting does not need
     figure, axes = plt.subplots(len(faces), 1 + len(TEXTURES), figsize=(6, 1.55 * len(faces)), squeeze=False, layout="constrained")
     for row, (image, landmarks, label) in zip(axes, faces):
-        pictures = [image] + [paste(image, landmarks, texture).image for texture in TEXTURES]
+        pictures = [image] + [paste(image, landmarks, texture, fit).image for texture in TEXTURES]
         for axis, picture in zip(row, pictures):
             axis.imshow(picture)
             axis.set(xticks=[], yticks=[])

@@ -1,5 +1,6 @@
 "MU and M-FER on disk: shares, splits, rejects, bytes."
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,14 +20,14 @@ def rendered(tmp_path_factory):
     return faces.render(tmp_path_factory.mktemp("faces"), n=280, seed=1, size=48, classes=tuple(SEVEN))
 
 
-def make(table, folder, classes=FOUR, mu=(40, 20), mfer=(80, 24), seed=0):
+def make(table, folder, classes=FOUR, mu=(40, 20), mfer=(80, 24), seed=0, fit="jaw"):
     "The chain of notebook 04."
     table = datasets.split(table, seed)
     mu, mfer, needed = datasets.quotas(classes, sorted(table.label.unique()), dict(train=mu[0], test=mu[1]), dict(train=mfer[0], test=mfer[1]))
     pool, rejects = datasets.usable(table, needed, seed)
     chosen = datasets.choose_mfer(pool, classes, mfer)
     pairs = datasets.choose_mu(pool, chosen.index, mu)
-    datasets.write(pairs, chosen, rejects, folder, size=48)
+    datasets.write(pairs, chosen, rejects, folder, size=48, fit=fit)
     return folder
 
 
@@ -89,6 +90,22 @@ def test_metadata_holds_what_the_mask_covers(made):
     near = np.array([cv2.pointPolygonTest(polygon.astype(np.float32), pixel.astype(float).tolist(), True) for pixel in changed])
     assert (near > -1.5).mean() > 0.9  # the others are ear loops
     assert (changed[:, 1] > points[36:48, 1].min()).all() and (changed >= 0).all()
+
+
+def test_regions_are_a_partition_and_lie_where_they_should(made):
+    table = metadata(made).query("dataset == 'mfer' and split == 'test'")
+    regions = datasets.read_regions(made / "mfer/test", 48)
+    for row in table.itertuples():
+        of, points = regions[Path(row.file_name).stem], np.array(json.loads(row.landmarks))
+        assert (sum(region.astype(int) for region in of.values()) == 1).all()
+        at = lambda k: tuple(np.clip(np.round(points[k]), 0, 47).astype(int)[::-1])
+        assert of["eyes"][at(37)] and of["eyes"][at(19)] and of["mask"][at(33)] and of["mask"][at(62)] and of["background"][47, 0]
+    assert not any(of["mask"].any() for of in datasets.read_regions(made / "mfer/unmasked", 48).values())
+
+
+def test_both_fits_have_the_same_faces(rendered, tmp_path):
+    names = {fit: sorted(metadata(make(rendered, tmp_path / fit, fit=fit)).file_name) for fit in masks.FITS}
+    assert names["jaw"] == names["rigid"]
 
 
 def test_seven_classes(rendered, tmp_path):
