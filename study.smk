@@ -40,7 +40,7 @@ rule study_datasets:
 
 rule study_seed:
     input: rules.study_datasets.output
-    output: f"{FOUND}/{{set}}/seed{{seed}}/runs.csv"
+    output: f"{SET}/seed{{seed}}/16_study.json"  # its provenance, written last; what it puts in results/ grows row by row and outlives an interruption
     log: f"{SET}/seed{{seed}}/16_study.ipynb"
     params:
         notebook=study_parameters(results=lambda wildcards: f"{FOUND}/{wildcards.set}", seed=lambda wildcards: int(wildcards.seed), networks=study_networks, **study["training"]),
@@ -49,7 +49,7 @@ rule study_seed:
 
 
 rule findings:
-    input: [f"{FOUND}/{name}/seed{seed}/runs.csv" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
+    input: [f"runs/study/{name}/seed{seed}/16_study.json" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
     output: "RESULTS.md"
     log: "runs/study/17_findings.ipynb"
     params: notebook=json.dumps({"results": FOUND}), code=code("17_findings", "statistics"),
