@@ -94,10 +94,14 @@ def predict(
 
 
 def accuracy_and_loss(network: nn.Module, faces: Faces) -> tuple[float, float]:
-    "Share of right answers, and mean cross-entropy of the answering head."
-    probabilities = torch.from_numpy(predict(network, faces.images)[0])
-    labels = faces.labels.cpu()
-    return (probabilities.argmax(1) == labels).float().mean().item(), F.nll_loss(probabilities.clamp_min(1e-9).log(), labels).item()
+    "Share of right answers, and mean cross-entropy of the answering head, and of the map where it is guided."
+    probabilities, maps = predict(network, faces.images)
+    probabilities, labels = torch.from_numpy(probabilities), faces.labels.cpu()
+    total = F.nll_loss(probabilities.clamp_min(1e-9).log(), labels)
+    if maps is not None and faces.images.shape[1] > 3:
+        attention = torch.from_numpy(maps).float()
+        total += F.binary_cross_entropy(attention, F.adaptive_avg_pool2d(as_float(faces.images[:, 3].cpu()), attention.shape[1:]))
+    return (probabilities.argmax(1) == labels).float().mean().item(), total.item()
 
 # %% ../nbs/06_training.ipynb #7e9c1715
 def packed(tensors: dict) -> dict:
