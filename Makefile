@@ -2,7 +2,7 @@
 # make test        what CI runs
 # make study       every network, control and seed: RESULTS.md from FERPLUS=folder-or-zip FACIAL_EXPRESSIONS=folder-or-zip; goes on where it stopped
 # make lab         JupyterLab on the notebooks
-# make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or SOURCE=ferplus DATA=…
+# make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of yours with SOURCE=… DATA=…
 PYTHON ?= python3
 PROFILE ?= small
 SOURCE ?=
