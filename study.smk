@@ -14,7 +14,7 @@ def study_data(wildcards):
     "The photographs of a set's source, by `--config ferplus=… facial_expressions=…`; none for rendered faces."
     source = study["sets"][wildcards.set]["source"]
     if source == "rendered": return []
-    if source not in config: raise WorkflowError(f"the study needs {source}: make study {source.upper()}=folder-or-zip")
+    if source not in config: sys.exit(f"✗ the study needs {source}: make study {source.upper()}=folder-or-zip")
     return [config[source]]
 
 
