@@ -18,6 +18,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from matplotlib import pyplot as plt
 from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from .chain import file_hash, write_whole
@@ -485,6 +486,7 @@ def _regions(mi, scene, hair: np.ndarray) -> np.ndarray:
 LICENCE = "CC0-1.0, rendered by this project from MakeHuman's CC0 head"
 
 
+@threadpool_limits.wrap(limits=1)  # sums of several threads round otherwise: the same faces, whatever renders them
 def _render_subject(rows: pd.DataFrame, folder: Path, **settings) -> list:
     "Write `<face_id>.png` and `<face_id>-regions.png` where they are missing; returns the faces' landmarks."
     import drjit
