@@ -59,7 +59,7 @@ def ours(folder: Path, width: float, batch_size: int, precision: str):
     network = VGG11(4, width).to(memory_format=torch.channels_last)
     network, optimizer = fabric.setup(network, torch.optim.AdamW(network.parameters()))
     bar = tqdm(disable=True)
-    return lambda: training.train_epoch(fabric, network, optimizer, faces, batch_size, lambda done: 1e-3, bar), faces, network
+    return lambda: training.train_epoch(fabric, network, optimizer, faces, batch_size, lambda done: 1e-3, bar), fabric, faces, network
 
 
 def rate(epoch, n: int) -> float:
@@ -84,12 +84,12 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_faces(Path(folder), args.n, args.size)
-        epoch, faces, network = ours(Path(folder), args.width, args.batch_size, args.precision)
+        epoch, fabric, faces, network = ours(Path(folder), args.width, args.batch_size, args.precision)
         mine, theirs = rate(epoch, args.n), rate(plain(Path(folder), args.width, args.batch_size), args.n)
     print(f"{args.n} faces, {args.size} px, VGG11 x {args.width:g}, batches of {args.batch_size}, on {device_name()}")
     print(f"this project ({args.precision}): {mine:.0f} images/s; plain loop: {theirs:.0f} images/s; ratio {mine / theirs:.1f}")
     batch = faces.images[: args.batch_size]
-    parts = {"augment": lambda: training.augment(training.as_float(batch)), "forward": lambda: network(training.as_float(batch)), "forward and backward": lambda: network(training.as_float(batch)).sum().backward()}
+    parts = {"augment": lambda: training.augment(training.as_float(batch)), "forward": lambda: network(training.as_float(batch)), "forward and backward": lambda: fabric.backward(network(training.as_float(batch)).sum())}
     print("one batch, ms:", ", ".join(f"{name} {1000 / rate(part, 1):.1f}" for name, part in parts.items()), f"all {1000 * args.batch_size / mine:.1f}")
     if args.json: write_json(args.json, dict(device=device_name(), precision=args.precision, faces=args.n, size=args.size, width=args.width, ours=mine, plain=theirs))
 
