@@ -102,7 +102,7 @@ def build(
     if name == "shared": return OneExtractor(n_classes, width)
     kind, _, residual = name.partition("_")
     combine = "residual" if residual else "product"
-    generator = {"guided": generators["guided_mcn"], "random": random_generator(images, width)}.get(kind, generators["mcn"])
+    generator = random_generator(images, width) if kind == "random" else generators["guided_mcn" if kind == "guided" else "mcn"]
     network = {"fecn": FECN, "guided": FECN, "random": FECN}.get(kind) or Controlled
     if network is FECN: network = FECN(n_classes, width, combine=combine)
     else:
