@@ -3,6 +3,7 @@ import yaml
 
 with open("profiles/study.yaml") as file: study = yaml.safe_load(file)
 SET, HERE, FOUND = "runs/study/{set}", "runs/study/{wildcards.set}", "results/study"
+FIRST = f"runs/study/{next(iter(study['sets']))}"
 
 
 def study_parameters(**own):
@@ -48,8 +49,18 @@ rule study_seed:
     shell: step("16_study", f"{HERE}/data", HERE)
 
 
+rule polarity:
+    input: f"{FIRST}/data/table1.csv"
+    output: f"{FIRST}/19_polarity.json"
+    log: f"{FIRST}/19_polarity.ipynb"
+    params:
+        notebook=json.dumps({"run": FIRST, "results": FOUND, "width": study["training"]["width"], "epochs": study["training"]["mcn_epochs"], "precision": study["training"]["precision"]}, sort_keys=True),
+        code=code("19_polarity", "attention", "networks", "training"),
+    shell: step("19_polarity", f"{FIRST}/data", FIRST)
+
+
 rule findings:
-    input: [f"runs/study/{name}/seed{seed}/16_study.json" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
+    input: rules.polarity.output, [f"runs/study/{name}/seed{seed}/16_study.json" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
     output: "RESULTS.md"
     log: "runs/study/17_findings.ipynb"
     params: notebook=json.dumps({"results": FOUND}), code=code("17_findings", "statistics"),
