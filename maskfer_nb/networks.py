@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['N_STAGES', 'stages', 'run_stages', 'normalise', 'head', 'VGG11', 'AttentionBranch', 'AttentionGenerator', 'weigh',
-           'Attended', 'AttentionBranchNetwork', 'n_parameters', 'load_pretrained']
+           'Attended', 'AttentionBranchNetwork', 'n_parameters', 'OneExtractor', 'load_pretrained']
 
 # %% ../nbs/05_networks.ipynb #2660e161
 from collections import OrderedDict
@@ -132,6 +132,15 @@ class AttentionBranchNetwork(nn.Module, PyTorchModelHubMixin):
 def n_parameters(network: nn.Module) -> int:
     "Number of weights, frozen ones included."
     return sum(p.numel() for p in network.parameters())
+
+# %% ../nbs/05_networks.ipynb #7ee02429
+class OneExtractor(AttentionBranchNetwork):
+    "MCN and FECN on the same features: images (N, 3, H, W) in [0, 1] → `Attended`, with n_classes expressions and masked or unmasked."
+    def __init__(self, n_classes: int, width: float = 1.0, combine: str = "residual"):
+        super().__init__(2, width, combine=combine)
+        last, answer = self.perception[-1], head(n_classes, width)
+        self.perception[-1] = nn.Sequential(*last[:3], last[-1])
+        self.head = nn.Sequential(*answer[:5], answer[-1])
 
 # %% ../nbs/05_networks.ipynb #61aa99ed
 def load_pretrained(
