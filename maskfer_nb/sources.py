@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LABELS', 'ALIASES', 'RAFDB', 'RAFDB_LIST', 'VOTES', 'FERPLUS', 'SPLITS', 'LAYOUTS', 'RAFDB_PAGE', 'FACES', 'REJECTS',
-           'to_label', 'Listed', 'Layout', 'detect', 'load']
+           'to_label', 'Listed', 'Layout', 'detect', 'load', 'votes']
 
 # %% ../nbs/01_sources.ipynb #c663a448
 import io, os, re, zipfile, zlib
@@ -205,6 +205,10 @@ def _face_ids(listed):
 FACES = ["face_id", "path", "label", "subject", "split", "landmarks", "source", "licence"]
 REJECTS = ["face_id", "stage", "reason"]
 
+def _prefix_and_suffix(root, data):
+    "What turns an image's name under `root` into what `read_image` reads."
+    return (f"zip://{root.at}", f"::{Path(data).absolute()}") if isinstance(root, zipfile.Path) else (f"{root}/", "")
+
 def load(data: str, # a folder or a zip
          source: str | None = None, # a data set or layout of `LAYOUTS`; detected if None
         ) -> tuple[pd.DataFrame, pd.DataFrame]: # faces, rejects
@@ -218,7 +222,22 @@ def load(data: str, # a folder or a zip
     again = listed["image"].duplicated() & listed["reason"].isna()
     listed.loc[again, "reason"] = "listed more than once"
     listed = listed.assign(face_id=_face_ids(listed), stage="sources", landmarks=None, source=layout.source, licence=layout.licence)
-    prefix, suffix = (f"zip://{root.at}", f"::{Path(data).absolute()}") if isinstance(root, zipfile.Path) else (f"{root}/", "")
+    prefix, suffix = _prefix_and_suffix(root, data)
     listed["path"] = prefix + listed["image"] + suffix
     accepted = listed["reason"].isna()
     return tuple(listed.loc[rows, columns].astype(object).reset_index(drop=True) for rows, columns in ((accepted, FACES), (~accepted, REJECTS)))
+
+# %% ../nbs/01_sources.ipynb #fc9d0a19
+def votes(data: str, # FER+ as a folder or a zip
+         ) -> pd.DataFrame:
+    """How many of the ten raters saw each expression in each face of FER+'s Training and PublicTest, split or not: `face_id`, `path`, `split` and a column for each of `LABELS`.
+
+    Votes for contempt, unknown and not a face are in none of them. Raises ValueError where `data` is not FER+."""
+    _, root = _find(data, "ferplus")
+    table = _table(root/"fer2013new.csv", ["Usage", "Image name", *VOTES])
+    table = table[(table["Image name"] != "") & table["Usage"].isin(["Training", "PublicTest"])]
+    folder, split = zip(*table["Usage"].map(FERPLUS))
+    prefix, suffix = _prefix_and_suffix(root, data)
+    counts = table[VOTES].apply(pd.to_numeric, errors="coerce").fillna(0).astype(int).rename(columns=to_label)
+    names = dict(face_id=[Path(name).stem for name in table["Image name"]], path=[f"{prefix}{place}/{name}{suffix}" for place, name in zip(folder, table["Image name"])], split=split)
+    return pd.concat([pd.DataFrame(names), counts[list(LABELS)].reset_index(drop=True)], axis=1)
