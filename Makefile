@@ -1,6 +1,7 @@
 # make reproduce   the whole chain, on rendered faces or on DATA=folder-or-zip: PROFILE=smoke|small|paper SOURCE=… SEEDS="0 1 2"
 # make test        what CI runs
 # make study       every network, control and seed: RESULTS.md from FERPLUS=folder-or-zip FACIAL_EXPRESSIONS=folder-or-zip; goes on where it stopped
+#                  with a GPU, STUDY=study-paper: the paper's size, in results/study-paper/
 # make lab         JupyterLab on the notebooks
 # make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of yours with SOURCE=… DATA=…
 PYTHON ?= python3
@@ -8,6 +9,7 @@ PROFILE ?= small
 SOURCE ?=
 DATA ?=
 SEEDS ?=
+STUDY ?= study
 FERPLUS ?=
 FACIAL_EXPRESSIONS ?=
 README ?= README.md
@@ -27,7 +29,7 @@ reproduce: .venv/installed
 	$(BIN)/snakemake --cores all --quiet all --rerun-incomplete --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") $(if $(SEEDS),'seeds="$(SEEDS)"')
 
 study: .venv/installed
-	$(BIN)/snakemake study --cores all --quiet all --rerun-incomplete --config $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(FACIAL_EXPRESSIONS),facial_expressions="$(FACIAL_EXPRESSIONS)")
+	$(BIN)/snakemake study --cores all --quiet all --rerun-incomplete --config study=$(STUDY) $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(FACIAL_EXPRESSIONS),facial_expressions="$(FACIAL_EXPRESSIONS)")
 
 test: .venv/installed
 	$(BIN)/nbdev_test --path nbs --n_workers 2

@@ -1,9 +1,11 @@
-# The study of the paper's claims: `make study`. Which sets, networks and seeds is in profiles/study.yaml; two jobs of one thread each are faster than one of two.
+# The study of the paper's claims: `make study`. Which sets, networks and seeds is in profiles/study.yaml, or in another study's profile; two jobs of one thread each are faster than one of two.
 import yaml
 
-with open("profiles/study.yaml") as file: study = yaml.safe_load(file)
-SET, HERE, FOUND = "runs/study/{set}", "runs/study/{wildcards.set}", "results/study"
-FIRST = f"runs/study/{next(iter(study['sets']))}"
+STUDY = config.get("study", "study")
+with open(f"profiles/{STUDY}.yaml") as file: study = yaml.safe_load(file)
+SET, HERE, FOUND = f"runs/{STUDY}/{{set}}", f"runs/{STUDY}/{{wildcards.set}}", f"results/{STUDY}"
+FIRST = f"runs/{STUDY}/{next(iter(study['sets']))}"
+REPORT = "RESULTS.md" if STUDY == "study" else f"{FOUND}/RESULTS.md"
 
 
 def study_parameters(**own):
@@ -24,7 +26,7 @@ def study_networks(wildcards):
 
 
 rule study:
-    input: "RESULTS.md"
+    input: REPORT
 
 
 rule study_datasets:
@@ -60,8 +62,8 @@ rule polarity:
 
 
 rule findings:
-    input: rules.polarity.output, [f"runs/study/{name}/seed{seed}/16_study.json" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
-    output: "RESULTS.md"
-    log: "runs/study/17_findings.ipynb"
-    params: notebook=json.dumps({"results": FOUND}), code=code("17_findings", "statistics"),
-    shell: step("17_findings", FOUND, "runs/study")
+    input: rules.polarity.output, [f"runs/{STUDY}/{name}/seed{seed}/16_study.json" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
+    output: REPORT
+    log: f"runs/{STUDY}/17_findings.ipynb"
+    params: notebook=json.dumps({"results": FOUND, "report": REPORT}), code=code("17_findings", "statistics"),
+    shell: step("17_findings", FOUND, f"runs/{STUDY}")

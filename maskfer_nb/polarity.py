@@ -43,7 +43,7 @@ def combinations(
     epochs: int,  # the larger level
 ) -> pd.DataFrame:
     "A row a training: stage, combine, size, epochs, map and the seed."
-    levels = dict(stage=[3, 4], combine=["product", "residual"], size=[48, 64], epochs=[epochs // 3, epochs], map=["learnt", "masked"])
+    levels = dict(stage=[3, 4], combine=["product", "residual"], size=[48, 64], epochs=[max(1, epochs // 3), epochs], map=["learnt", "masked"])
     return pd.DataFrame(itertools.product(*levels.values()), columns=list(levels)).rename_axis("seed").reset_index()
 
 
