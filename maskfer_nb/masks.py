@@ -285,16 +285,15 @@ _GREY_LEVEL = 140  # of a face in good light
 _GRAIN = np.random.default_rng(0).standard_normal((1024, 1024), np.float32)
 
 
-def _light(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    "(h, w) float32, multiplies the fabric: the light that falls on the covered part of a face."
+def _light(grey: np.ndarray, alpha: np.ndarray, shape: tuple) -> np.ndarray:
+    "Multiplies the fabric, float32 of a shape: the light that falls on a face, from left to right, by what of it is not covered."
     step = 1 + min(grey.shape) // 48  # what is broad needs no more
-    few, covered = np.float32(grey[::step, ::step]), np.ascontiguousarray(alpha[::step, ::step])
-    fields = lambda picture: cv2.GaussianBlur(cv2.resize(picture, (6, 6), interpolation=cv2.INTER_AREA), (3, 3), 0)
-    share, light = fields(covered), fields(few * covered)
-    mean = light.sum() / max(share.sum(), 1e-6)
-    shading = np.clip((light + 0.05 * mean) / ((share + 0.05) * max(mean, 1)), 0.4, 1.5) ** 0.8
-    light = cv2.resize(shading * np.clip((mean / _GREY_LEVEL) ** 0.5, 0.4, 1), (24, 24), interpolation=cv2.INTER_CUBIC)
-    return cv2.resize(light, grey.shape[::-1])
+    few, bare = grey[::step, ::step], alpha[::step, ::step] < 0.05
+    middle = few.shape[1] // 2
+    left, right = (float(np.median(few[:, part][bare[:, part]])) if bare[:, part].any() else _GREY_LEVEL for part in (np.s_[:middle], np.s_[middle:]))
+    mean = max((left + right) / 2, 1)
+    shading = np.clip(1 + np.linspace(-1, 1, shape[1]) * (right - left) / mean, 0.4, 1.5) ** 0.8
+    return np.repeat(np.float32(shading * np.clip((mean / _GREY_LEVEL) ** 0.5, 0.4, 1))[None], shape[0], 0)
 
 
 def _blur_and_grain(grey: np.ndarray) -> tuple[float, float]:
@@ -355,11 +354,12 @@ def paste(
     if bare.ndim == 3 and is_grey(bare): bare = cv2.extractChannel(bare, 0)
     grey = _toned(bare, bare.ndim == 3)
     shape, corner = grey.shape, np.array([box[1].start, box[0].start])
-    blur, grain = _blur_and_grain(grey)
+    visible = slice(max(8, round(points[33, 1]) - box[0].start))  # rows down to the tip of the nose: the mouth decides nothing
+    blur, grain = _blur_and_grain(grey[visible])
     if mask.points is None: fabric, alpha, outline = _fabric(mask, sheet, where, ears, shape, corner, blur, bare.ndim == 2)
     else: fabric, alpha, outline = _template(mask, sheet, where, shape, corner, blur, bare.ndim == 2)
     alpha = np.multiply(alpha, np.float32(1 / 255), out=covered[box])
-    light, shade, noise, mixed = _light(grey, alpha), _shade(alpha, 0.05 * where.scale), _grain(shape, seed), []
+    light, shade, noise, mixed = _light(grey[visible], alpha[visible], shape), _shade(alpha, 0.05 * where.scale), _grain(shape, seed), []
     for skin, cloth in zip(cv2.split(bare), cv2.split(fabric)):
         skin = cv2.multiply(skin, shade, dtype=cv2.CV_32F)
         cloth = cv2.scaleAdd(noise, grain, cv2.multiply(cloth, light, dtype=cv2.CV_32F))

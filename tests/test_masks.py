@@ -99,6 +99,18 @@ def test_light_falls_on_the_mask_too(rendered):
     assert mean(side, slice(60, None)) / mean(side, slice(0, 50)) > 1.2 * mean(even, slice(60, None)) / mean(even, slice(0, 50))
 
 
+@pytest.mark.parametrize("fit", list(masks.FITS))
+def test_nothing_of_the_covered_mouth_shows(rendered, fit):
+    for image, landmarks in each(rendered):
+        masked = masks.paste(image, landmarks, "white", fit)
+        other, covered = image.copy(), masked.alpha == 1
+        covered[: int(landmarks[33, 1]) + 2] = False
+        assert covered.sum() > 500
+        other[covered] = np.random.default_rng(0).integers(0, 256, (covered.sum(), 3))
+        again = masks.paste(other, landmarks, "white", fit).image
+        assert np.abs(again.astype(int) - masked.image).max() <= 1  # sums round
+
+
 def test_grain_and_blur_are_the_picture_s(rendered):
     image, landmarks = next(each(rendered))
     noisy = (image + np.random.default_rng(0).normal(0, 10, image.shape)).clip(0, 255).astype(np.uint8)
