@@ -58,7 +58,7 @@ def ours(folder: Path, width: float, batch_size: int, precision: str):
     faces = training.load_faces(folder)
     faces = faces._replace(images=faces.images.to(fabric.device), labels=faces.labels.to(fabric.device))
     network = VGG11(4, width).to(memory_format=torch.channels_last)
-    network, optimizer = fabric.setup(network, torch.optim.AdamW(network.parameters(), fused=True))
+    network, optimizer = fabric.setup(network, torch.optim.AdamW(network.parameters()))
     bar = tqdm(disable=True)
     return lambda: training.train_epoch(fabric, network, optimizer, faces, batch_size, lambda done: 1e-3, bar), fabric, faces, network
 

@@ -175,7 +175,7 @@ def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: P
     "`fit` on one device or process of several; returns the history."
     start = [*network.state_dict().values(), train.images, train.labels, val.images, val.labels]
     plan = repr((type(network), getattr(network, "combine", None), epochs, seed, batch_size, peak, precision, fabric.world_size, hash_of(start)))
-    optimizer = torch.optim.AdamW([parameter for parameter in network.parameters() if parameter.requires_grad], lr=peak, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW([parameter for parameter in network.parameters() if parameter.requires_grad], lr=peak, weight_decay=0.01)
     wrapped, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
     history = load_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan)
     train, val = (faces._replace(images=faces.images.to(fabric.device), labels=faces.labels.to(fabric.device)) for faces in (train, val))
