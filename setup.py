@@ -20,5 +20,5 @@ setup(
     package_data={settings["lib_path"]: ["head.*", "landmarks.*", "masked_fer/*"]},
     install_requires=lines("requirements"),
     extras_require={"dev": lines("dev_requirements")},
-    entry_points={"console_scripts": ["maskfer=maskfer_nb.masking:main"]},
+    entry_points={"console_scripts": ["maskfer=maskfer_nb.command:main"]},
 )

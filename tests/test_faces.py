@@ -1,4 +1,5 @@
 "Rendered faces: what the renderer is given, what it leaves on disk, and that expressions look like what they are called."
+import shutil
 import time
 import zipfile
 from importlib.resources import files
@@ -36,15 +37,15 @@ def test_the_asset_is_small_plain_and_licensed():
     assert "CC0" in ASSET.with_suffix(".md").read_text()
 
 
-def test_the_wheel_carries_the_asset(tmp_path, monkeypatch):
+def test_the_wheel_carries_the_assets(tmp_path, monkeypatch):
     root = Path(__file__).parents[1]
     for name in ("settings.ini", "setup.py", "pyproject.toml", "README.md", "LICENSE"): (tmp_path / name).write_bytes((root / name).read_bytes())
-    (tmp_path / "maskfer_nb").mkdir()
-    for path in (root / "maskfer_nb").glob("*.*"): (tmp_path / "maskfer_nb" / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(root / "maskfer_nb", tmp_path / "maskfer_nb", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     build_meta = pytest.importorskip("setuptools.build_meta")
     wheel = build_meta.build_wheel(str(tmp_path))
-    assert {"maskfer_nb/head.npz", "maskfer_nb/head.md", "maskfer_nb/faces.py"} <= set(zipfile.ZipFile(tmp_path / wheel).namelist())
+    weights = {f"maskfer_nb/masked_fer/{name}" for name in ("model.safetensors", "config.json", "README.md")}
+    assert {"maskfer_nb/head.npz", "maskfer_nb/head.md", "maskfer_nb/faces.py", *weights} <= set(zipfile.ZipFile(tmp_path / wheel).namelist())
 
 
 def test_a_subject_is_the_same_person_in_every_class(geometry):

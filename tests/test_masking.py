@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from maskfer_nb import faces, masking, sources
+from maskfer_nb import command, faces, masking, sources
 from maskfer_nb.landmarks import find
 
 
@@ -125,14 +125,14 @@ def test_several_faces_in_one_picture(face, tmp_path):
 def test_errors_are_one_line(folder, tmp_path, words, message, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "EMPTY").mkdir()
-    with pytest.raises(SystemExit) as stop: masking.main(["mask", *(word.replace("IN", str(folder)) for word in words)])
+    with pytest.raises(SystemExit) as stop: command.main(["mask", *(word.replace("IN", str(folder)) for word in words)])
     assert message in str(stop.value) and "\n" not in str(stop.value) and str(stop.value).startswith("maskfer: ")
 
 
 def test_the_command(folder, tmp_path):
-    command = [str(Path(sys.executable).parent / "maskfer")]
-    done = subprocess.run([*command, "mask", str(folder), str(tmp_path / "out"), "--kind", "cloth", "--color", "navy", "--jobs", "2"], capture_output=True, text=True)
+    program = [str(Path(sys.executable).parent / "maskfer")]
+    done = subprocess.run([*program, "mask", str(folder), str(tmp_path / "out"), "--kind", "cloth", "--color", "navy", "--jobs", "2"], capture_output=True, text=True)
     assert done.returncode == 0 and "3 faces or pictures not masked" in done.stderr, done.stderr
     assert json.loads((tmp_path / "out/mask.json").read_text())["color"] == "navy"
-    manual = subprocess.run([*command, "mask", "--help"], capture_output=True, text=True).stdout
+    manual = subprocess.run([*program, "mask", "--help"], capture_output=True, text=True).stdout
     assert all(word in manual for word in ("--kind", "--color", "--fit", "--seed", "--jobs", "rejects.csv", "examples:"))

@@ -1,0 +1,46 @@
+"""Milliseconds of the shipped network, on one thread: a face crop in, probabilities and map out; and a whole picture, faces found first.
+
+    python benchmarks/latency.py [--pictures DIR] [--n 200] [--json FILE]
+
+Without --pictures the whole pictures are rendered faces, 350 pixels across. Medians after a warm-up."""
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from maskfer_nb import faces
+from maskfer_nb.chain import write_json
+from maskfer_nb.pictures import SUFFIXES, read_image
+from maskfer_nb.predictor import SIDE, MaskedFER
+
+
+def median_ms(call, arguments) -> float:
+    "Median over the arguments, the first tenth left out."
+    seconds = []
+    for argument in arguments:
+        start = time.perf_counter()
+        call(argument)
+        seconds.append(time.perf_counter() - start)
+    return 1000 * float(np.median(seconds[len(seconds) // 10 :]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, help="a folder of pictures; by default rendered faces")
+    parser.add_argument("--n", type=int, default=200, help="crops and pictures (default: 200)")
+    parser.add_argument("--json", type=Path, help="where the numbers are kept")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    model = MaskedFER.from_pretrained()
+    with torch.inference_mode(): crop = median_ms(model.answer, [torch.rand(1, 1, SIDE, SIDE) for _ in range(args.n)])
+    if args.pictures: pictures = [read_image(path) for path in sorted(args.pictures.rglob("*")) if path.suffix.lower() in SUFFIXES][: args.n]
+    else: pictures = [faces.photograph(row, 350)[0] for _, row in faces.parameters(8, seed=0, classes=("happy", "surprised")).iterrows()] * -(-args.n // 8)
+    whole = median_ms(model, pictures[: args.n])
+    print(f"one face crop, both ways round: {crop:.1f} ms; one picture of {pictures[0].shape[1]}x{pictures[0].shape[0]} pixels, from array to answers: {whole:.1f} ms, {1000 / whole:.0f} a second; one thread")
+    if args.json: write_json(args.json, dict(crop_ms=crop, picture_ms=whole, pictures=min(args.n, len(pictures)), threads=1))
+
+
+if __name__ == "__main__":
+    main()
