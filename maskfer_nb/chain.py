@@ -79,7 +79,7 @@ def provenance(notebook: Path, run: Path, parameters: dict, inputs: list, second
 def write_whole(path: str | Path, write):
     "Call `write` on a temporary name beside `path`, then rename: a file is there whole or not at all."
     path = Path(path)
-    partial = path.with_name(f".partial-{path.name}")
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")  # two processes may write one file
     write(partial)
     os.replace(partial, path)
 
