@@ -282,6 +282,7 @@ def _template(mask: Mask, sheet: Sheet, pose: Pose, shape: tuple, corner: np.nda
 
 # %% ../nbs/03_masks.ipynb #fad47030
 _GREY_LEVEL = 140  # of a face in good light
+_SECOND = np.float32([1, -2, 1])  # difference
 _GRAIN = np.random.default_rng(0).standard_normal((1024, 1024), np.float32)
 
 
@@ -300,8 +301,8 @@ def _blur_and_grain(grey: np.ndarray) -> tuple[float, float]:
     "Standard deviations of a picture's blur (pixels) and grain (grey levels), by its middle."
     top, left = (max(0, side - 128) // 2 for side in grey.shape)
     grey = np.float32(grey[top : top + 128, left : left + 128])
-    change = np.abs(cv2.Laplacian(grey, cv2.CV_32F)[::2, ::2]).ravel()
-    grain = np.partition(change, len(change) // 2)[len(change) // 2] / (0.6745 * 20**0.5)
+    change = np.abs(cv2.sepFilter2D(grey, cv2.CV_32F, _SECOND, _SECOND)[::2, ::2]).ravel()
+    grain = np.partition(change, len(change) // 2)[len(change) // 2] / (0.6745 * 6)
     steepness = lambda picture: cv2.norm(picture[:, 1:], picture[:, :-1], cv2.NORM_L2SQR) + cv2.norm(picture[1:], picture[:-1], cv2.NORM_L2SQR)
     ratio = max(steepness(grey) - 4 * grain**2 * grey.size, 1e-6) / max(steepness(cv2.GaussianBlur(grey, (0, 0), 1)), 1e-6)
     return float(np.clip(1 / np.sqrt(max(ratio, 1.0001) ** 2 - 1), 0.3, 6)), float(min(grain, 12))
@@ -320,7 +321,7 @@ def _grain(shape: tuple, seed: int) -> np.ndarray:
     return np.tile(_GRAIN, (rows, columns))[top : top + shape[0], left : left + shape[1]] if max(rows, columns) > 1 else _GRAIN[top : top + shape[0], left : left + shape[1]]
 
 # %% ../nbs/03_masks.ipynb #7a0f144e
-LOOK = 2  # goes up whenever pasted masks come to look otherwise; results say with which they were made
+LOOK = 3  # goes up whenever pasted masks come to look otherwise; results say with which they were made
 
 
 class Masked(NamedTuple):

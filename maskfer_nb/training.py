@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SHIFT', 'augment', 'Faces', 'load_faces', 'as_float', 'loss', 'logits_of', 'predict', 'accuracy_and_loss', 'packed',
-           'hash_of', 'save_checkpoint', 'load_checkpoint', 'learning_rate', 'train_epoch', 'fit', 'write_predictions',
-           'write_maps', 'train_and_save', 'tidy']
+           'hash_of', 'save_checkpoint', 'load_checkpoint', 'learning_rate', 'train_epoch', 'best_epoch', 'fit',
+           'write_predictions', 'write_maps', 'train_and_save', 'tidy']
 
 # %% ../nbs/06_training.ipynb #6cc7ceb8
 import hashlib
@@ -171,15 +171,22 @@ def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: in
     return right / seen, total / seen
 
 # %% ../nbs/06_training.ipynb #f87f9bcd
-def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: Path, epochs: int, seed: int, batch_size: int, peak: float, precision: str) -> list:
+def best_epoch(
+    history: list,  # one dict an epoch
+    picks: str = "accuracy",  # then the loss; or 'loss' alone, where accuracy soon is the same for every epoch
+) -> dict:
+    "The epoch that validated best."
+    return max(history, key=lambda row: (row["val_accuracy"] * (picks == "accuracy"), -row["val_loss"]))
+
+
+def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: Path, epochs: int, seed: int, batch_size: int, peak: float, precision: str, picks: str) -> list:
     "`fit` on one device or process of several; returns the history."
     start = [*network.state_dict().values(), train.images, train.labels, val.images, val.labels]
-    plan = repr((type(network), getattr(network, "combine", None), epochs, seed, batch_size, peak, precision, fabric.world_size, hash_of(start)))
+    plan = repr((type(network), getattr(network, "combine", None), epochs, seed, batch_size, peak, precision, picks, fabric.world_size, hash_of(start)))
     optimizer = torch.optim.AdamW([parameter for parameter in network.parameters() if parameter.requires_grad], lr=peak, weight_decay=0.01)
     wrapped, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
     history = load_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan)
     train, val = (faces._replace(images=faces.images.to(fabric.device), labels=faces.labels.to(fabric.device)) for faces in (train, val))
-    rank_of = lambda row: (row["val_accuracy"], -row["val_loss"])
     n = len(train.labels)
     with tqdm(total=epochs * n, initial=len(history) * n, unit="face", desc=f"{folder.name} on {fabric.device.type}", mininterval=1, disable=fabric.global_rank > 0) as bar:
         for epoch in range(len(history), epochs):
@@ -189,7 +196,7 @@ def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: P
             history.append(dict(epoch=epoch, train_loss=train_loss, train_accuracy=train_accuracy, val_loss=val_loss, val_accuracy=val_accuracy))
             bar.set_postfix(loss=f"{train_loss:.3f}", accuracy=f"{train_accuracy:.3f}", val=f"{val_accuracy:.3f}")
             if fabric.global_rank == 0:
-                if rank_of(history[-1]) == max(map(rank_of, history)):
+                if best_epoch(history, picks) is history[-1]:
                     write_whole(folder / "best.safetensors", lambda partial: save_file(packed(network.state_dict()), partial))
                 save_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan, history)
             fabric.barrier()
@@ -207,15 +214,16 @@ def fit(
     batch_size: int = 64,
     peak: float = 1e-3,  # highest learning rate
     precision: str = "32-true",  # or 'bf16-mixed'; see Lightning Fabric
+    picks: str = "accuracy",  # of `best_epoch`
     devices: int = 1,
 ) -> pd.DataFrame:
-    """Train in place, ending with the weights of the epoch that validated best (highest accuracy, then lowest loss).
+    """Train in place, ending with the weights of the epoch that validated best.
 
     Returns the history: epoch, train_loss, train_accuracy, val_loss, val_accuracy. Resumes from `folder`'s checkpoint."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = Fabric(devices=devices, precision=precision)
-    history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak, precision)
+    history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak, precision, picks)
     network.load_state_dict(load_file(folder / "best.safetensors"))
     network.to(memory_format=torch.contiguous_format)
     return pd.DataFrame(history)
