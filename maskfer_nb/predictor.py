@@ -94,9 +94,9 @@ class MaskedFER(nn.Module, PyTorchModelHubMixin):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         "Probabilities of the expressions (N, K) and of a mask (N,), and attention (N, h, w): each the mean over the face and its mirror image."
         output = self.network(torch.cat([faces, faces.flip(-1)]).expand(-1, 3, -1, -1))
-        mean = lambda values: sum(values.chunk(2)) / 2
-        seen, mirrored = output.attention.chunk(2)
-        return mean((output.logits / self.temperature).softmax(1)), mean(output.attention_logits.softmax(1)[:, 1]), ((seen + mirrored.flip(-1)) / 2)[:, 0]
+        both_ways = lambda values: values.unflatten(0, (2, -1))
+        seen, mirrored = both_ways(output.attention[:, 0])
+        return both_ways((output.logits / self.temperature).softmax(1)).mean(0), both_ways(output.attention_logits.softmax(1)[:, 1]).mean(0), (seen + mirrored.flip(-1)) / 2
 
     @torch.inference_mode()
     def forward(
