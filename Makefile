@@ -2,6 +2,7 @@
 # make test        what CI runs
 # make study       every network, control and seed: RESULTS.md from FERPLUS=folder-or-zip FACIAL_EXPRESSIONS=folder-or-zip; goes on where it stopped
 #                  with a GPU, STUDY=study-paper: the paper's size, in results/study-paper/
+# make test-browser  JupyterLab and its notebooks in headless Chromium (Debian: apt-get install chromium chromium-driver)
 # make lab         JupyterLab on the notebooks
 # make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of yours with SOURCE=… DATA=…
 PYTHON ?= python3
@@ -15,7 +16,7 @@ FACIAL_EXPRESSIONS ?=
 README ?= README.md
 BIN ?= .venv/bin
 
-.PHONY: reproduce study test lab figures readme lock
+.PHONY: reproduce study test test-browser lab figures readme lock
 .DEFAULT_GOAL := reproduce
 
 .venv/installed: requirements.lock setup.py settings.ini
@@ -33,7 +34,10 @@ study: .venv/installed
 
 test: .venv/installed
 	$(BIN)/nbdev_test --path nbs --n_workers 2
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests --ignore tests/browser
+
+test-browser: .venv/installed
+	$(BIN)/python -m pytest tests/browser
 
 lab: .venv/installed
 	$(BIN)/jupyter lab --notebook-dir . nbs/index.ipynb

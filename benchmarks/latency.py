@@ -1,17 +1,20 @@
-"""Milliseconds of the shipped network, on one thread: a face crop in, probabilities and map out; and a whole picture, faces found first.
+"""Milliseconds of the shipped network, on one thread: a face crop in, probabilities and map out, by torch and by onnxruntime; and a whole picture, faces found first.
 
     python benchmarks/latency.py [--pictures DIR] [--n 200] [--json FILE]
 
 Without --pictures the whole pictures are rendered faces, 350 pixels across. Medians after a warm-up."""
 import argparse
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
 
 from maskfer_nb import faces
 from maskfer_nb.chain import write_json
+from maskfer_nb.export import export
 from maskfer_nb.pictures import SUFFIXES, read_image
 from maskfer_nb.predictor import SIDE, MaskedFER
 
@@ -26,6 +29,15 @@ def median_ms(call, arguments) -> float:
     return 1000 * float(np.median(seconds[len(seconds) // 10 :]))
 
 
+def onnx_session() -> onnxruntime.InferenceSession:
+    "The exported network, on one thread."
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    with tempfile.TemporaryDirectory() as folder:
+        export(Path(folder) / "masked_fer.onnx")
+        return onnxruntime.InferenceSession(Path(folder) / "masked_fer.onnx", options, providers=["CPUExecutionProvider"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, help="a folder of pictures; by default rendered faces")
@@ -35,11 +47,13 @@ def main():
     torch.set_num_threads(1)
     model = MaskedFER.from_pretrained()
     with torch.inference_mode(): crop = median_ms(model.answer, [torch.rand(1, 1, SIDE, SIDE) for _ in range(args.n)])
+    session, rng = onnx_session(), np.random.default_rng(0)
+    onnx = median_ms(lambda face: session.run(None, {"faces": face}), [rng.integers(0, 256, (1, SIDE, SIDE, 3), np.uint8) for _ in range(args.n)])
     if args.pictures: pictures = [read_image(path) for path in sorted(args.pictures.rglob("*")) if path.suffix.lower() in SUFFIXES][: args.n]
     else: pictures = [faces.photograph(row, 350)[0] for _, row in faces.parameters(8, seed=0, classes=("happy", "surprised")).iterrows()] * -(-args.n // 8)
     whole = median_ms(model, pictures[: args.n])
-    print(f"one face crop, both ways round: {crop:.1f} ms; one picture of {pictures[0].shape[1]}x{pictures[0].shape[0]} pixels, from array to answers: {whole:.1f} ms, {1000 / whole:.0f} a second; one thread")
-    if args.json: write_json(args.json, dict(crop_ms=crop, picture_ms=whole, pictures=min(args.n, len(pictures)), threads=1))
+    print(f"one face crop, both ways round: torch {crop:.1f} ms, onnxruntime {onnx:.1f} ms; one picture of {pictures[0].shape[1]}x{pictures[0].shape[0]} pixels, from array to answers: {whole:.1f} ms, {1000 / whole:.0f} a second; one thread")
+    if args.json: write_json(args.json, dict(crop_ms=crop, onnx_crop_ms=onnx, picture_ms=whole, pictures=min(args.n, len(pictures)), threads=1))
 
 
 if __name__ == "__main__":
