@@ -126,6 +126,11 @@ def detect(
     return _alone(image, *look(image), BACKENDS[backend])
 
 
+def _stays(points, again):
+    "Whether points are where they were before, as they are on a face."
+    return np.linalg.norm(points - again, axis=1).mean() <= _DRIFT * np.linalg.norm(points[16] - points[0])
+
+
 def _alone(image, picture, boxes, predict):
     "The points of the first box, or of the whole picture."
     if boxes:
@@ -133,8 +138,7 @@ def _alone(image, picture, boxes, predict):
     else:
         size = np.array(picture.shape[1::-1])
         points = predict(picture, _box(size, 0))
-        drift = np.linalg.norm(points - predict(picture, _box(size, .1)), axis=1).mean()
-        if drift > _DRIFT * np.linalg.norm(points[16] - points[0]):
+        if not _stays(points, predict(picture, _box(size, .1))):
             raise ValueError("no face found")
     return _checked(points, picture, image)
 
@@ -169,10 +173,17 @@ def _box(size, margin):
     return dlib.rectangle(int(left), int(top), int(right), int(bottom))
 
 # %% ../nbs/02_landmarks.ipynb #9a0dbe94
+def _smaller(box):
+    "A box less a twentieth of its width on every side."
+    margin = box.width() // 20 + 1
+    return dlib.rectangle(box.left() + margin, box.top() + margin, box.right() - margin, box.bottom() - margin)
+
+
 def find(
     image: np.ndarray, # (height, width, 3) uint8 RGB or (height, width) grey, any picture
     backend: str = "dlib", # or 'rendered', the network
     seen: tuple | None = None, # what `look` says of the image, where it has been asked already
+    lenience: float = 0, # how far below the detector's threshold faces are believed beside one above it
 ) -> list: # of (68, 2) float32, the largest face first
     "The 68 points of every face; ValueError where there is none."
     picture, boxes = seen or look(image)
@@ -183,8 +194,12 @@ def find(
     for angle in (0, 30, -30):
         turn = cv2.getRotationMatrix2D(middle.tolist(), angle, 1)
         turned = cv2.warpAffine(picture, turn, picture.shape[1::-1]) if angle else picture
-        for box in _detector()(turned, 0):
-            points = (BACKENDS[backend](turned, box) - turn[:, 2]) @ turn[:, :2]  # a rotation's inverse is its transpose
+        boxes, scores, _ = _detector().run(turned, 0, -lenience)
+        if max(scores, default=-1) < 0: continue
+        for box, score in zip(boxes, scores):
+            points = BACKENDS[backend](turned, box)
+            if score < 0 and not _stays(points, BACKENDS[backend](turned, _smaller(box))): continue
+            points = (points - turn[:, 2]) @ turn[:, :2]  # a rotation's inverse is its transpose
             try: faces.append(_checked(points, picture, image))
             except ValueError: continue  # the detector took something else for a face
         if faces: return sorted(faces, key=lambda points: -np.ptp(points[:17], axis=0).max())

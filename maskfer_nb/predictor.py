@@ -109,7 +109,7 @@ class MaskedFER(nn.Module, PyTorchModelHubMixin):
         return found[0] if alone else found
 
     def _faces(self, image: np.ndarray) -> list:
-        try: crops, squares = zip(*(crop(image, points) for points in landmarks.find(image, "rendered")))
+        try: crops, squares = zip(*(crop(image, points) for points in landmarks.find(image, "rendered", lenience=0.7)))
         except ValueError: return []
         device = next(self.parameters()).device
         answers = self.answer(torch.from_numpy(np.stack(crops))[:, None].to(device).float() / 255)

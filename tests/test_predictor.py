@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskfer_nb import fabrics, faces, masks
+from maskfer_nb import fabrics, faces, landmarks, masks
 from maskfer_nb.predictor import SIDE, MaskedFER, crop
 
 WEIGHTS = Path(__file__).parents[1] / "maskfer_nb/masked_fer"
@@ -43,6 +43,16 @@ def test_every_face_of_a_picture(model, people):
     places = {tuple((face.square.mean(0) // 240).astype(int)) for face in found}
     assert len(found) == len(places) >= 3 and places <= {(x, y) for x in (0, 1) for y in (0, 1)}
     assert all(np.isclose(sum(face.expressions.values()), 1, atol=1e-4) and face.attention.min() >= 0 and face.attention.max() <= 1 for face in found)
+
+
+def test_masked_people_in_a_group_are_found(model, people):
+    worn = [masks.paste(picture, points, fabrics.mask("surgical", "white"), "rigid").image for picture, points in zip(*people)]
+    group = np.concatenate([np.concatenate([cv2.resize(each, (200, 200)) for each in worn[start : start + 3]], 1) for start in (0, 3)])
+    found = model(group)
+    places = {tuple((face.square.mean(0) // 200).astype(int)) for face in found}
+    strict = landmarks.find(group, "rendered")
+    assert len(places) > len(strict) or len(places) == 6, (len(places), len(strict))
+    assert len(places) >= 4 and len(found) <= 7 and np.mean([face.masked > 0.5 for face in found]) > 0.7
 
 
 def test_a_tilted_head_is_cut_upright(people):
