@@ -5,6 +5,7 @@
 Without --pictures the whole pictures are rendered faces, 350 pixels across. PYTHON is one that has the package `fer`, whose mini-XCEPTION (no map, one
 way round) is then timed on the same pictures, as it comes (TensorFlow Lite) and as Keras. Medians after a warm-up."""
 import argparse
+import inspect
 import json
 import subprocess
 import tempfile
@@ -22,27 +23,6 @@ from maskfer_nb.pictures import SUFFIXES, read_image
 from maskfer_nb.predictor import SIDE, MaskedFER
 
 
-FER = """
-import json, sys, time
-import numpy as np
-import tensorflow as tf
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.threading.set_inter_op_parallelism_threads(1)
-from fer.fer import FER
-def median_ms(call, arguments):
-    seconds = []
-    for argument in arguments:
-        start = time.perf_counter()
-        call(argument)
-        seconds.append(time.perf_counter() - start)
-    return 1000 * float(np.median(seconds[len(seconds) // 10 :]))
-pictures = np.load(sys.argv[1])["pictures"]
-faces = np.random.default_rng(0).uniform(-1, 1, (len(pictures), 1, 64, 64)).astype(np.float32)
-lite, keras = FER(), FER(use_tflite=False)
-print(json.dumps(dict(fer_crop_ms=median_ms(lite._classify_emotions, faces), fer_keras_crop_ms=median_ms(keras._classify_emotions, faces), fer_picture_ms=median_ms(lite.detect_emotions, pictures))))
-"""
-
-
 def median_ms(call, arguments) -> float:
     "Median over the arguments, the first tenth left out."
     seconds = []
@@ -51,6 +31,21 @@ def median_ms(call, arguments) -> float:
         call(argument)
         seconds.append(time.perf_counter() - start)
     return 1000 * float(np.median(seconds[len(seconds) // 10 :]))
+
+
+FER = """
+import json, sys, time
+import numpy as np
+import tensorflow as tf
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+from fer.fer import FER
+""" + inspect.getsource(median_ms) + """
+pictures = np.load(sys.argv[1])["pictures"]
+faces = np.random.default_rng(0).uniform(-1, 1, (len(pictures), 1, 64, 64)).astype(np.float32)
+lite, keras = FER(), FER(use_tflite=False)
+print(json.dumps(dict(fer_crop_ms=median_ms(lite._classify_emotions, faces), fer_keras_crop_ms=median_ms(keras._classify_emotions, faces), fer_picture_ms=median_ms(lite.detect_emotions, pictures))))
+"""
 
 
 def onnx_session() -> onnxruntime.InferenceSession:
