@@ -1,4 +1,5 @@
 # make reproduce   the whole chain, on rendered faces or on DATA=folder-or-zip: PROFILE=smoke|small|paper SOURCE=… SEEDS="0 1 2"
+#                  SHARDS=n makes the data sets in n jobs, each of which an interruption leaves standing: see docs/scaling.md
 # make test        what CI runs
 # make study       every network, control and seed: RESULTS.md from FERPLUS=folder-or-zip FACIAL_EXPRESSIONS=folder-or-zip; goes on where it stopped
 #                  with a GPU, STUDY=study-paper: the paper's size, in results/study-paper/
@@ -10,11 +11,14 @@ PROFILE ?= small
 SOURCE ?=
 DATA ?=
 SEEDS ?=
+SHARDS ?=
 STUDY ?= study
 FERPLUS ?=
 FACIAL_EXPRESSIONS ?=
 README ?= README.md
 BIN ?= .venv/bin
+# Snakemake's own lock is a file that a crash leaves behind; the Snakefile has one that ends with the process.
+SNAKEMAKE = $(BIN)/snakemake --cores all --quiet all --rerun-incomplete --nolock
 
 .PHONY: reproduce study test test-browser lab figures readme lock
 .DEFAULT_GOAL := reproduce
@@ -27,10 +31,10 @@ BIN ?= .venv/bin
 	touch $@
 
 reproduce: .venv/installed
-	$(BIN)/snakemake --cores all --quiet all --rerun-incomplete --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") $(if $(SEEDS),'seeds="$(SEEDS)"')
+	$(SNAKEMAKE) --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") $(if $(SEEDS),'seeds="$(SEEDS)"') $(if $(SHARDS),shards=$(SHARDS))
 
 study: .venv/installed
-	$(BIN)/snakemake study --cores all --quiet all --rerun-incomplete --config study=$(STUDY) $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(FACIAL_EXPRESSIONS),facial_expressions="$(FACIAL_EXPRESSIONS)")
+	$(SNAKEMAKE) study --config study=$(STUDY) $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(FACIAL_EXPRESSIONS),facial_expressions="$(FACIAL_EXPRESSIONS)")
 
 test: .venv/installed
 	$(BIN)/nbdev_test --path nbs --n_workers 2

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 
-from maskfer_nb.chain import code_hash, file_hash
+from maskfer_nb.chain import code_hash, file_hash, hold
 
 profile = config.setdefault("profile", "small")
 configfile: f"profiles/{profile}.yaml"
@@ -18,6 +18,8 @@ source = source or "rendered"
 for stage, changes in config.get(source, {}).items(): config[stage].update(changes)  # what a profile has otherwise for this source
 seeds = [int(seed) for seed in re.findall(r"\d+", str(config["seeds"]))]
 RUN = f"runs/{profile}-{source}"
+SHARDS = int(config.get("shards", 1))  # jobs that share out the making of data sets
+AFTER = {"examine": "faces", "choose": "examine", "write": "choose"}
 
 
 def code(notebook, *modules):
@@ -32,10 +34,17 @@ def parameters(**own):
 
 def step(notebook, inputs="", run=RUN):
     "The command that runs a step's notebook: its error is one line, and stops the chain."
-    return f"{sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
+    return f"exec {sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
 
 
 DATASETS_CODE = code("04_datasets", "faces", "pictures", "sources", "landmarks", "fabrics", "masks") + [file_hash("maskfer_nb/head.npz")]
+
+
+locks = []  # held as long as Snakemake runs
+
+onstart:
+    try: locks.extend(hold(run) for run in sorted({"/".join(output.split("/")[:2]) for job in workflow.dag.needrun_jobs() for output in job.output if output.startswith("runs/")}))
+    except RuntimeError as error: sys.exit(f"✗ {error}")
 
 
 rule all:
@@ -43,8 +52,23 @@ rule all:
     shell: f"echo 'Tables: {RUN}/tables   Figures: {RUN}/figures   Report: {RUN}/report.html   Executed notebooks: {RUN}'"
 
 
+def shards(step):
+    "The marks that one step of sharing out data-set creation is done."
+    return [f"{RUN}/shards/{step}-{number}-of-{of}" for of in [SHARDS if step in ("examine", "write") else 1] for number in range(of)]
+
+
+rule shard:  # 04_datasets goes on from what these have put in its work folder, and does without them
+    input: lambda wildcards: shards(AFTER[wildcards.step]) if wildcards.step in AFTER else [data] if data else []
+    output: touch(f"{RUN}/shards/{{step}}-{{number}}-of-{{of}}")
+    threads: workflow.cores
+    params:
+        notebook=parameters(source=source, data=data, **config["datasets"]),
+        code=DATASETS_CODE,
+    shell: f"exec {sys.executable} -c 'from maskfer_nb.datasets import main; main()' {{wildcards.step}} {{wildcards.number}} {{wildcards.of}} {RUN} --parameters {{params.notebook:q}}"
+
+
 rule datasets:
-    input: [data] if data else []
+    input: [data] if data else [], shards("write") if SHARDS > 1 else []
     output: f"{RUN}/data/table1.csv", f"{RUN}/data/rejects.csv", f"{RUN}/figures/figure5.png"
     log: f"{RUN}/04_datasets.ipynb"
     threads: workflow.cores

@@ -24,10 +24,12 @@ def make(table, folder, classes=FOUR, mu=(40, 20), mfer=(80, 24), seed=0, fit="j
     "The chain of notebook 04."
     table = datasets.split(table, seed)
     mu, mfer, needed = datasets.quotas(classes, sorted(table.label.unique()), dict(train=mu[0], test=mu[1]), dict(train=mfer[0], test=mfer[1]))
-    pool, rejects = datasets.usable(table, needed, seed)
+    work = folder.with_name(f".{folder.name}")
+    work.mkdir(parents=True)
+    pool, rejects = datasets.usable(table, needed, seed, work)
     chosen = datasets.choose_mfer(pool, classes, mfer)
     pairs = datasets.choose_mu(pool, chosen.index, mu)
-    datasets.write(pairs, chosen, rejects, folder, size=48, fit=fit)
+    datasets.write(pairs, chosen, rejects, work, folder, size=48, fit=fit)
     return folder
 
 
@@ -69,7 +71,7 @@ def test_pixel_identical_pictures_are_refused(rendered, tmp_path):
     table.loc[happy[1:20], "subject"] = [f"other{i}" for i in range(19)]
     for i in happy[1:20]: table.at[i, "landmarks"] = table.landmarks[happy[0]]
     table = datasets.split(table, 0)
-    pool, rejects = datasets.usable(table, {(split, "happy"): 100 for split in ("train", "val", "test")}, 0)
+    pool, rejects = datasets.usable(table, {(split, "happy"): 100 for split in ("train", "val", "test")}, 0, tmp_path)
     assert rejects.reason.str.startswith("pixel-identical:").sum() == 19
     assert len(pool) + len(rejects) == (table.label == "happy").sum()
 
@@ -77,6 +79,25 @@ def test_pixel_identical_pictures_are_refused(rendered, tmp_path):
 def test_the_same_faces_and_seed_give_the_same_bytes(rendered, made, tmp_path):
     assert file_hash(make(rendered, tmp_path / "again")) == file_hash(made)
     assert file_hash(make(rendered, tmp_path / "other", seed=1)) != file_hash(made)
+
+
+def test_shards_of_several_machines_give_the_bytes_of_one(rendered, made, tmp_path, monkeypatch):
+    "In parts of 7 faces, examined and written by three machines, the last first and one of them not at all: what is missing is made by who merges."
+    monkeypatch.setattr(datasets, "PART", 7)
+    table = datasets.split(rendered, 0)
+    mu, mfer, needed = datasets.quotas(FOUR, sorted(table.label.unique()), dict(train=40, test=20), dict(train=80, test=24))
+    for number in (2, 0): datasets.examine_shard(table, needed, 0, tmp_path, number, 3, n_jobs=1)
+    examined = {path: path.stat().st_mtime_ns for path in tmp_path.glob("examined/*")}
+    pool, rejects = datasets.usable(table, needed, 0, tmp_path)
+    chosen = datasets.choose_mfer(pool, FOUR, mfer)
+    pairs = datasets.choose_mu(pool, chosen.index, mu)
+    for number in (2, 0): datasets.write_shard(datasets.sheets(pairs, chosen), tmp_path, 48, number=number, shards=3, n_jobs=1)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("data/*/*/metadata-*.csv")}
+    times = {path.relative_to(tmp_path / "data"): path.stat().st_mtime_ns for part in written for path in (part.parent / name for name in pd.read_csv(part, header=None)[0] if name != "file_name")}
+    datasets.write(pairs, chosen, rejects, tmp_path, tmp_path / "made", size=48)
+    assert file_hash(tmp_path / "made") == file_hash(made)
+    assert len(examined) > 10 and all(path.stat().st_mtime_ns == time for path, time in examined.items())
+    assert len(times) > 100 and all((tmp_path / "made" / path).stat().st_mtime_ns == time for path, time in times.items())
 
 
 def test_metadata_holds_what_the_mask_covers(made):
