@@ -8,8 +8,12 @@ __all__ = ['SHIFT', 'augment', 'Faces', 'load_faces', 'as_float', 'loss', 'logit
            'write_predictions', 'write_maps', 'train_and_save', 'tidy']
 
 # %% ../nbs/06_training.ipynb #6cc7ceb8
+import functools
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +21,10 @@ import kornia.augmentation as K
 import numpy as np
 import pandas as pd
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from lightning.fabric import Fabric, seed_everything
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision.datasets import ImageFolder
@@ -125,18 +130,21 @@ def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, plan: str) -> list:
-    "Restore what `save_checkpoint` wrote, in place; returns the history, empty where there is no checkpoint of this plan."
+    "Restore what `save_checkpoint` wrote, in place; returns the history, empty where there is no checkpoint of this plan. Raises ValueError for a file that is none."
     if not path.exists(): return []
-    with safe_open(path, "pt") as file: metadata = file.metadata()
-    if metadata["plan"] != plan: return []
-    weights, state = {}, {}
-    for key, value in load_file(path).items():
-        kind, name = key.split(".", 1)
-        if kind == "network": weights[name] = value
-        else: state.setdefault(int(name.split(".")[0]), {})[name.split(".")[1]] = value
-    network.load_state_dict(weights)
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return json.loads(metadata["history"])
+    try:
+        with safe_open(path, "pt") as file: metadata = file.metadata()
+        if metadata["plan"] != plan: return []
+        weights, state = {}, {}
+        for key, value in load_file(path).items():
+            kind, name = key.split(".", 1)
+            if kind == "network": weights[name] = value
+            else: state.setdefault(int(name.split(".")[0]), {})[name.split(".")[1]] = value
+        network.load_state_dict(weights)
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        return json.loads(metadata["history"])
+    except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:200]}); remove it to train from the start") from error
 
 # %% ../nbs/06_training.ipynb #d6867b78
 def learning_rate(
@@ -148,26 +156,30 @@ def learning_rate(
 
 # %% ../nbs/06_training.ipynb #661fdd03
 def train_epoch(fabric: Fabric, network, optimizer, faces: Faces, batch_size: int, rate, bar: tqdm) -> tuple[float, float]:
-    "One pass over the faces, this process's share of each batch; `rate` maps the share of the pass done to a learning rate. Returns accuracy and loss."
+    """One pass over the faces, this process's share of each batch; `rate` maps the share of the pass done to a learning rate. Returns accuracy and loss over all processes.
+
+    Every process augments the whole batch and goes on with its share, so that in a given epoch a face is shifted and flipped alike however many processes there are."""
     network.train()
-    n, right, total = len(faces.labels), 0, 0.0
+    n, right, total, seen = len(faces.labels), 0, 0.0, 0
     order = torch.randperm(n, device="cpu")
     batches = order.split(batch_size)
     # a last batch of one face has no spread for batch normalisation
     if len(batches[-1]) < 2 * fabric.world_size: batches = batches[:-1]
     for i, batch in enumerate(batches):
         for group in optimizer.param_groups: group["lr"] = rate(i / len(batches))
-        mine = batch[fabric.global_rank :: fabric.world_size].to(fabric.device)
-        images = augment(as_float(faces.images[mine]))
+        batch = batch.to(fabric.device)
+        share = slice(fabric.global_rank, None, fabric.world_size)
+        images, labels = augment(as_float(faces.images[batch]))[share], faces.labels[batch][share]
         output = network(images)
-        batch_loss = loss(output, faces.labels[mine], images[:, 3:] if images.shape[1] > 3 else None)
+        batch_loss = loss(output, labels, images[:, 3:] if images.shape[1] > 3 else None)
         optimizer.zero_grad()
-        fabric.backward(batch_loss)
+        fabric.backward(batch_loss * (len(labels) * fabric.world_size / len(batch)))  # shares may differ by a face, and gradients are averaged over processes
         optimizer.step()
-        right += (logits_of(output).argmax(1) == faces.labels[mine].reshape(len(mine), -1)[:, 0]).sum().item()
-        total += batch_loss.item() * len(mine)
+        right += (logits_of(output).argmax(1) == labels.reshape(len(labels), -1)[:, 0]).sum().item()
+        total += batch_loss.item() * len(labels)
+        seen += len(labels)
         bar.update(len(batch))
-    seen = sum(len(batch[fabric.global_rank :: fabric.world_size]) for batch in batches)
+    if fabric.world_size > 1: right, total, seen = fabric.all_reduce(torch.tensor([right, total, seen], dtype=torch.float64, device=fabric.device), reduce_op="sum").tolist()
     return right / seen, total / seen
 
 # %% ../nbs/06_training.ipynb #f87f9bcd
@@ -215,14 +227,15 @@ def fit(
     peak: float = 1e-3,  # highest learning rate
     precision: str = "32-true",  # or 'bf16-mixed'; see Lightning Fabric
     picks: str = "accuracy",  # of `best_epoch`
-    devices: int = 1,
+    devices: int = 1,  # of this machine; under torchrun as many as it was told
 ) -> pd.DataFrame:
     """Train in place, ending with the weights of the epoch that validated best.
 
     Returns the history: epoch, train_loss, train_accuracy, val_loss, val_accuracy. Resumes from `folder`'s checkpoint."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    fabric = Fabric(devices=devices, precision=precision)
+    # torchrun has started the processes already, and says how many there are on how many machines
+    fabric = Fabric(devices=int(os.environ.get("LOCAL_WORLD_SIZE", devices)), num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)), precision=precision)
     history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak, precision, picks)
     network.load_state_dict(load_file(folder / "best.safetensors"))
     network.to(memory_format=torch.contiguous_format)
@@ -266,14 +279,16 @@ def train_and_save(
     "`fit`, then everything a trained network leaves: config.json, model.safetensors, history.csv, predictions.parquet and, with an attention branch, attention.npz. Returns the history."
     folder = Path(folder)
     history = fit(network, train, val, folder, seed=seed, **options)
-    network.save_pretrained(folder)
+    if dist.is_initialized() and dist.get_rank(): return history  # of several processes one writes
+    with tempfile.TemporaryDirectory() as made:
+        network.save_pretrained(made)
+        for name in ("config.json", "model.safetensors"): write_whole(folder / name, functools.partial(shutil.move, Path(made) / name))
     write_whole(folder / "history.csv", lambda partial: history.to_csv(partial, index=False))
     probabilities, maps = predict(network, test.images)
     if maps is not None:
         if shown: maps = predict(network, shown.images)[1]
         write_maps(folder / "attention.npz", (shown or test).image_ids, maps)
     write_predictions(folder, test, probabilities, folder.name, seed)
-    (folder / "README.md").unlink()  # the hub's mixin writes one about uploading, which nobody did
     return history
 
 

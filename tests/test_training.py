@@ -2,6 +2,10 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 CPU = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 PROGRAM = """
@@ -37,3 +41,44 @@ def test_one_process_learns(tmp_path):
 def test_two_processes_learn_together(tmp_path):
     accuracies = train(tmp_path, 2)
     assert len(accuracies) == 2 and accuracies[0] == accuracies[1] > 0.9
+
+
+CURVE = """
+import sys
+import torch
+from maskfer_nb.networks import VGG11
+from maskfer_nb.training import Faces, fit, seed_everything
+
+generator = torch.Generator().manual_seed(0)
+labels = torch.arange(150) % 3
+images = (torch.rand(150, 3, 32, 32, generator=generator) * 150).to(torch.uint8) + (50 * labels[:, None, None, None]).to(torch.uint8)
+seed_everything(0, verbose=False)
+network = VGG11(3, width=0.125, batch_norm=False)
+for layer in network.modules():
+    if isinstance(layer, torch.nn.Dropout): layer.p = 0
+split = lambda a, b: Faces(images[a:b], labels[a:b], [str(i) for i in range(a, b)], ["dark", "grey", "bright"])
+history = fit(network, split(0, 115), split(115, 150), sys.argv[1], epochs=int(sys.argv[2]), batch_size=21, peak=1e-3)
+if torch.distributed.is_initialized() and torch.distributed.get_rank(): sys.exit()
+history.assign(weights=sum(value.double().abs().sum().item() for value in network.state_dict().values())).to_csv(sys.argv[1] + "/curve.csv")
+"""
+
+
+def curve(folder, processes, epochs):
+    "The loss curve of a VGG11 without batch normalisation and dropout, in batches that two processes cannot halve; by torchrun if there are several."
+    folder.mkdir()
+    (folder / "curve.py").write_text(CURVE)
+    start = [Path(sys.executable).with_name("torchrun"), "--nproc-per-node", str(processes)] if processes > 1 else [sys.executable]
+    result = subprocess.run([*start, folder / "curve.py", folder / "run", str(epochs)], capture_output=True, text=True, timeout=600, env=CPU)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return pd.read_csv(folder / "run/curve.csv")
+
+
+def compare_curves(folder, epochs):
+    one, two = (curve(folder / str(processes), processes, epochs) for processes in (1, 2))
+    assert len(one) == epochs and one.train_loss.iloc[-1] < one.train_loss.iloc[0] - 0.05
+    np.testing.assert_allclose(two, one, rtol=2e-4, atol=2e-5)
+    return np.abs(two / one - 1).max().max()
+
+
+def test_two_processes_have_the_loss_curve_of_one(tmp_path):
+    compare_curves(tmp_path, 4)
