@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'MAKES', 'root', 'device_name', 'default_parameters', 'check_parameters', 'file_hash', 'code_hash',
-           'provenance', 'write_whole', 'write_json', 'sweep', 'hold', 'end_with_parent', 'execute', 'before', 'main']
+           'provenance', 'write_whole', 'write_json', 'sweep', 'tidy', 'hold', 'end_with_parent', 'execute', 'before',
+           'main']
 
 # %% ../nbs/00_chain.ipynb #0ac17eee
 import argparse
@@ -13,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import socket
 import subprocess
 import sys
@@ -112,6 +114,13 @@ def sweep(folder: str | Path):
         try: os.kill(int(leftover.name.removeprefix(".partial-").partition("@")[0]), 0)
         except ProcessLookupError: leftover.unlink(missing_ok=True)
         except PermissionError: continue  # somebody else's, and alive
+
+
+def tidy(run: Path, networks: str = "seed*/*"):
+    "Remove what only an interrupted run needs: the work folders of its data sets and the checkpoints of these networks. Until then nothing that was finished is done again."
+    for work in run.glob(".data-*"): shutil.rmtree(work, ignore_errors=True)
+    for name in ("checkpoint", "best"):
+        for leftover in run.glob(f"{networks}/{name}.safetensors"): leftover.unlink(missing_ok=True)
 
 # %% ../nbs/00_chain.ipynb #a14a56fa
 def hold(run: str | Path):

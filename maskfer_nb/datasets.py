@@ -329,7 +329,7 @@ def write_shard(
     points, parts = read_landmarks(work), [(work / "data" / name, part, rows) for name, faces in sheets.items() for part, rows in enumerate(_parts(faces))][number::shards]
     with Parallel(n_jobs, return_as="generator") as parallel, tqdm(desc="pictures", unit="face", total=sum(len(rows) for *_, rows in parts), mininterval=1) as bar:
         for folder, part, rows in parts:
-            if not (done := folder / f"metadata-{part:05}.csv").exists():
+            if not ((done := folder / f"metadata-{part:05}.csv").exists() or (folder / "metadata.csv").exists()):
                 for name in rows.name.unique(): (folder / name).mkdir(parents=True, exist_ok=True)
                 lines = []
                 for line in parallel(delayed(_write_face)(face, points[face.row], folder, size, fit) for face in rows.itertuples()):
@@ -350,20 +350,25 @@ def write(
 ) -> pd.DataFrame:
     "Write both data sets, as far as they are not written, rejects.csv and table1.csv; returns Table 1. The same faces give the same bytes."
     folder, table = Path(folder), table1(mu, mfer)
-    if (work / "written").exists(): return table
-    write_shard(sheets(mu, mfer), work, size, fit)
-    for split in (work / "data").glob("*/*"):
-        parts = sorted(split.glob("metadata-*.csv"))
-        with open(split / "metadata.csv", "wb") as whole:
-            for part in parts:
-                with open(part, "rb") as lines: shutil.copyfileobj(lines, whole)
-        for part in parts: part.unlink()
-    rejects.to_csv(work / "data/rejects.csv", index=False)
-    table.to_csv(work / "data/table1.csv", index=False)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(work / "data", folder)
-    (work / "written").touch()
+    if not (work / "written").exists():
+        write_shard(sheets(mu, mfer), work, size, fit)
+        for split in (work / "data").glob("*/*"):
+            parts = sorted(split.glob("metadata-*.csv"))
+            if not (split / "metadata.csv").exists(): _join(parts, split / "metadata.csv")
+            for part in parts: part.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(work / "data", folder)
+        (work / "written").touch()
+    for name, content in (("rejects", rejects), ("table1", table)): write_whole(folder / f"{name}.csv", functools.partial(content.to_csv, index=False))
     return table
+
+
+def _join(parts: list, path: Path):
+    "Files one after another in one."
+    def write(partial):
+        with open(partial, "wb") as whole:
+            for part in parts: whole.write(part.read_bytes())
+    write_whole(path, write)
 
 
 def table1(mu: pd.DataFrame, mfer: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHIFT', 'augment', 'Faces', 'load_faces', 'as_float', 'loss', 'logits_of', 'predict', 'accuracy_and_loss', 'packed',
            'hash_of', 'save_checkpoint', 'load_checkpoint', 'learning_rate', 'train_epoch', 'best_epoch', 'fit',
-           'write_predictions', 'write_maps', 'train_and_save', 'tidy']
+           'write_predictions', 'write_maps', 'train_and_save']
 
 # %% ../nbs/06_training.ipynb #6cc7ceb8
 import functools
@@ -290,8 +290,3 @@ def train_and_save(
         write_maps(folder / "attention.npz", (shown or test).image_ids, maps)
     write_predictions(folder, test, probabilities, folder.name, seed)
     return history
-
-
-def tidy(folder: str | Path):
-    "Remove what only an interrupted run needs. Until then, a network that had finished is taken up as it was, not trained again."
-    for leftover in ("checkpoint.safetensors", "best.safetensors"): (Path(folder) / leftover).unlink(missing_ok=True)
