@@ -18,6 +18,7 @@ source = source or "rendered"
 for stage, changes in config.get(source, {}).items(): config[stage].update(changes)  # what a profile has otherwise for this source
 seeds = [int(seed) for seed in re.findall(r"\d+", str(config["seeds"]))]
 RUN = f"runs/{profile}-{source}"
+ALL_CORES = 1024  # Snakemake gives no job more than it was told it may: --cores here, --max-threads on a cluster
 
 
 def code(notebook, *modules):
@@ -31,8 +32,8 @@ def parameters(**own):
 
 
 def step(notebook, inputs="", run=RUN):
-    "The command that runs a step's notebook: its error is one line, and stops the chain."
-    return f"{sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
+    "The command that runs a step's notebook, on the step's share of the cores: its error is one line, and stops the chain."
+    return f"LOKY_MAX_CPU_COUNT={{threads}} {sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
 
 
 DATASETS_CODE = code("04_datasets", "faces", "pictures", "sources", "landmarks", "fabrics", "masks") + [file_hash("maskfer_nb/head.npz")]
@@ -40,6 +41,7 @@ DATASETS_CODE = code("04_datasets", "faces", "pictures", "sources", "landmarks",
 
 rule all:
     input: f"{RUN}/report.html"
+    localrule: True
     shell: f"echo 'Tables: {RUN}/tables   Figures: {RUN}/figures   Report: {RUN}/report.html   Executed notebooks: {RUN}'"
 
 
@@ -47,7 +49,7 @@ rule datasets:
     input: [data] if data else []
     output: f"{RUN}/data/table1.csv", f"{RUN}/data/rejects.csv", f"{RUN}/figures/figure5.png"
     log: f"{RUN}/04_datasets.ipynb"
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         notebook=parameters(source=source, data=data, **config["datasets"]),
         code=DATASETS_CODE,
@@ -58,7 +60,7 @@ rule mcn:
     input: rules.datasets.output[0]
     output: f"{RUN}/seed{{seed}}/mcn/model.safetensors", f"{RUN}/seed{{seed}}/mcn/predictions.parquet", f"{RUN}/seed{{seed}}/mcn/attention.npz"
     log: f"{RUN}/seed{{seed}}/07_mcn.ipynb"
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         notebook=parameters(**config["mcn"]),
         code=code("07_mcn", "networks", "training"),
@@ -69,7 +71,7 @@ rule fecn:
     input: rules.datasets.output[0], rules.mcn.output[0]
     output: expand(f"{RUN}/seed{{{{seed}}}}/{{network}}/predictions.parquet", network=["vgg11", "abn", "fecn"])
     log: f"{RUN}/seed{{seed}}/08_fecn.ipynb"
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         notebook=parameters(**config["fecn"]),
         code=code("08_fecn", "networks", "training", "mcn"),
