@@ -3,7 +3,9 @@
 # make test        what CI runs
 # make study       every network, control and seed: RESULTS.md from FERPLUS=folder-or-zip FACIAL_EXPRESSIONS=folder-or-zip; goes on where it stopped
 #                  with a GPU, STUDY=study-paper: the paper's size, in results/study-paper/
+#                  both on a cluster: CLUSTER=slurm, by profiles/slurm/config.yaml
 # make test-browser  JupyterLab and its notebooks in headless Chromium (Debian: apt-get install chromium chromium-driver)
+# make test-slow   the graph on a real SLURM of one node, longer fuzzing, and what is known of the locked versions (as root on Debian it installs SLURM)
 # make lab         JupyterLab on the notebooks
 # make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of yours with SOURCE=… DATA=…
 PYTHON ?= python3
@@ -15,12 +17,13 @@ SHARDS ?=
 STUDY ?= study
 FERPLUS ?=
 FACIAL_EXPRESSIONS ?=
+CLUSTER ?=
 README ?= README.md
 BIN ?= .venv/bin
 # Snakemake's own lock is a file that a crash leaves behind; the Snakefile has one that ends with the process.
-SNAKEMAKE = $(BIN)/snakemake --cores all --quiet all --rerun-incomplete --nolock
+SNAKEMAKE = $(BIN)/snakemake $(if $(CLUSTER),--workflow-profile profiles/$(CLUSTER),--cores all --quiet all) --rerun-incomplete --nolock
 
-.PHONY: reproduce study test test-browser lab figures readme lock
+.PHONY: reproduce study test test-browser test-slow lab figures readme lock
 .DEFAULT_GOAL := reproduce
 
 .venv/installed: requirements.lock setup.py settings.ini
@@ -38,10 +41,14 @@ study: .venv/installed
 
 test: .venv/installed
 	$(BIN)/nbdev_test --path nbs --n_workers 2
-	$(BIN)/python -m pytest tests --ignore tests/browser
+	$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/slow
 
 test-browser: .venv/installed
 	$(BIN)/python -m pytest tests/browser
+
+test-slow: .venv/installed
+	command -v slurmctld >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { apt-get update && apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge; }
+	$(BIN)/python -m pytest -rs tests/slow tests/test_fuzz.py --hypothesis-profile=long
 
 lab: .venv/installed
 	$(BIN)/jupyter lab --notebook-dir . nbs/index.ipynb

@@ -20,6 +20,7 @@ seeds = [int(seed) for seed in re.findall(r"\d+", str(config["seeds"]))]
 RUN = f"runs/{profile}-{source}"
 SHARDS = int(config.get("shards", 1))  # jobs that share out the making of data sets
 AFTER = {"examine": "faces", "choose": "examine", "write": "choose"}
+ALL_CORES = 1024  # Snakemake gives no job more than it was told it may: --cores here, --max-threads on a cluster
 
 
 def code(notebook, *modules):
@@ -33,8 +34,8 @@ def parameters(**own):
 
 
 def step(notebook, inputs="", run=RUN):
-    "The command that runs a step's notebook: its error is one line, and stops the chain."
-    return f"exec {sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
+    "The command that runs a step's notebook, on the step's share of the cores: its error is one line, and stops the chain."
+    return f"LOKY_MAX_CPU_COUNT={{threads}} exec {sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
 
 
 DATASETS_CODE = code("04_datasets", "faces", "pictures", "sources", "landmarks", "fabrics", "masks") + [file_hash("maskfer_nb/head.npz")]
@@ -49,6 +50,7 @@ onstart:
 
 rule all:
     input: f"{RUN}/report.html"
+    localrule: True
     shell: f"echo 'Tables: {RUN}/tables   Figures: {RUN}/figures   Report: {RUN}/report.html   Executed notebooks: {RUN}'"
 
 
@@ -60,18 +62,18 @@ def shards(step):
 rule shard:  # 04_datasets goes on from what these have put in its work folder, and does without them
     input: lambda wildcards: shards(AFTER[wildcards.step]) if wildcards.step in AFTER else [data] if data else []
     output: touch(f"{RUN}/shards/{{step}}-{{number}}-of-{{of}}")
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         notebook=parameters(source=source, data=data, **config["datasets"]),
         code=DATASETS_CODE,
-    shell: f"exec {sys.executable} -c 'from maskfer_nb.datasets import main; main()' {{wildcards.step}} {{wildcards.number}} {{wildcards.of}} {RUN} --parameters {{params.notebook:q}}"
+    shell: f"LOKY_MAX_CPU_COUNT={{threads}} exec {sys.executable} -c 'from maskfer_nb.datasets import main; main()' {{wildcards.step}} {{wildcards.number}} {{wildcards.of}} {RUN} --parameters {{params.notebook:q}}"
 
 
 rule datasets:
     input: [data] if data else [], shards("write") if SHARDS > 1 else []
     output: f"{RUN}/data/table1.csv", f"{RUN}/data/rejects.csv", f"{RUN}/figures/figure5.png"
     log: f"{RUN}/04_datasets.ipynb"
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         notebook=parameters(source=source, data=data, **config["datasets"]),
         code=DATASETS_CODE,
@@ -82,7 +84,7 @@ rule mcn:
     input: rules.datasets.output[0]
     output: f"{RUN}/seed{{seed}}/mcn/model.safetensors", f"{RUN}/seed{{seed}}/mcn/predictions.parquet", f"{RUN}/seed{{seed}}/mcn/attention.npz"
     log: f"{RUN}/seed{{seed}}/07_mcn.ipynb"
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         notebook=parameters(**config["mcn"]),
         code=code("07_mcn", "networks", "training"),
@@ -93,7 +95,7 @@ rule fecn:
     input: rules.datasets.output[0], rules.mcn.output[0]
     output: expand(f"{RUN}/seed{{{{seed}}}}/{{network}}/predictions.parquet", network=["vgg11", "abn", "fecn"])
     log: f"{RUN}/seed{{seed}}/08_fecn.ipynb"
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         notebook=parameters(**config["fecn"]),
         code=code("08_fecn", "networks", "training", "mcn"),

@@ -27,13 +27,14 @@ def study_networks(wildcards):
 
 rule study:
     input: REPORT
+    localrule: True
 
 
 rule study_datasets:
     input: study_data
     output: f"{SET}/data/table1.csv"
     log: f"{SET}/04_datasets.ipynb"
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         notebook=study_parameters(source=lambda wildcards: study["sets"][wildcards.set]["source"], fit=lambda wildcards: study["sets"][wildcards.set]["fit"],
                                   data=lambda wildcards: next(iter(study_data(wildcards)), ""), **study["datasets"]),

@@ -1,10 +1,7 @@
 "The smoke chain by papermill and Snakemake, in a copy of the repository: what it makes, what it repeats, and how it fails."
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,22 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from copies import ROOT, STUDY, copy_repository, snakemake
 
-ROOT = Path(__file__).parents[1]
 RUN = Path("runs/smoke-rendered")
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("copy")
-    for name in ("nbs", "maskfer_nb", "profiles"): shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("settings.ini", "Snakefile", "study.smk"): shutil.copy(ROOT / name, folder)
-    return folder
-
-
-def snakemake(folder, *config, targets=()):
-    command = [sys.executable, "-m", "snakemake", *targets, "--cores", "all", "--quiet", "all", "--config", "profile=smoke", *config]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder)})
+    return copy_repository(tmp_path_factory.mktemp("copy"))
 
 
 def change_profile(folder, stage, **changes):
@@ -129,10 +118,6 @@ def test_wrong_data_is_one_error(copy, tmp_path, make_data, message):
     result = snakemake(copy, f"data={tmp_path / 'faces'}")
     assert result.returncode != 0 and message in result.stderr.lower() or message in result.stderr
     assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < 12
-
-
-STUDY = dict(seeds=2, mcn_seeds=2, datasets=dict(size=48, mu_train=32, mu_test=16, mfer_train=80, mfer_test=32, n_rendered=320),
-             training=dict(width=0.125, epochs=1, mcn_epochs=1, precision="32-true"), sets={"rendered-rigid": dict(source="rendered", fit="rigid", networks="main")})
 
 
 def test_a_study_fills_its_table_and_repeats_only_what_is_missing(smoke):

@@ -1,0 +1,160 @@
+"The graph on a real SLURM of one node: every step a job, and the same answers as without. `make test-slow` installs what it needs."
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from copies import STUDY, copy_repository, snakemake
+
+CONFIGURATION = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmdPort={node_port}
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+SlurmdParameters=config_overrides  # more cores and memory than this machine may have
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=64000 Gres=gpu:2
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+PROGRAMS = "munged", "slurmctld", "slurmd", "sbatch"
+
+
+def free_ports(number):
+    sockets = [socket.socket() for _ in range(number)]
+    for one in sockets: one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets: one.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    "A SLURM that listens on 127.0.0.1 alone and keeps everything in a folder of its own; the path of its slurm.conf."
+    if os.getuid(): pytest.skip("a SLURM node starts as root alone")
+    missing = [name for name in PROGRAMS if not shutil.which(name)]
+    if missing: pytest.skip(f"no {', '.join(missing)}; on Debian: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge")
+    folder = tmp_path_factory.mktemp("slurm")
+    for name in ("state", "spool"): (folder / name).mkdir()
+    controller_port, node_port = free_ports(2)
+    configuration = folder / "slurm.conf"
+    configuration.write_text(CONFIGURATION.format(host=socket.gethostname().split(".")[0], folder=folder, controller_port=controller_port, node_port=node_port))
+    (folder / "gres.conf").write_text("Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n")  # two that can be asked for, and are none
+    srun = folder / "bin/srun"  # inside a job the plugin clears SLURM_CONF, which an ordinary cluster does not need
+    srun.parent.mkdir()
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={configuration} exec {shutil.which("srun")} "$@"\n')
+    srun.chmod(0o755)
+    (folder / "munge.key").touch(mode=0o400)
+    (folder / "munge.key").write_bytes(secrets.token_bytes(128))
+    commands = [["munged", "--foreground", "--force", f"--socket={folder}/munge.socket", f"--key-file={folder}/munge.key",
+                 f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log", f"--seed-file={folder}/munged.seed"],
+                ["slurmctld", "-D", "-f", configuration], ["slurmd", "-D", "-f", configuration]]
+    daemons = []
+    try:
+        with open(folder / "daemons.log", "w") as log:
+            for command in commands:
+                daemons.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
+                if command[0] == "munged": until(lambda: (folder / "munge.socket").exists(), "munged", folder)
+        until(lambda: ask(configuration, "sinfo", "--noheader", "--format=%T") == "idle", "the node", folder)
+        yield configuration
+        ask(configuration, "scancel", "--state=RUNNING")
+    finally:
+        for daemon in reversed(daemons): daemon.terminate()
+        for daemon in reversed(daemons): daemon.wait(30)
+
+
+def until(condition, what, folder, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end: pytest.fail(f"{what} did not start in {seconds} s\n" + (folder / "daemons.log").read_text()[-3000:])
+        time.sleep(0.2)
+
+
+def ask(configuration, *command):
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "SLURM_CONF": str(configuration)}).stdout.strip()
+
+
+def jobs(configuration, first=1):
+    "The jobs that SLURM was given from number `first` on: rule and wildcards as the plugin comments them, state, and whether a GPU was asked for."
+    lines = ask(configuration, "scontrol", "--oneliner", "show", "job").splitlines()
+    told = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
+    return sorted((job["Comment"], job["JobState"], "gpu" in job.get("TresPerJob", "")) for job in told if int(job.get("JobId", 0)) >= first)
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory):
+    "Two copies, for here and for SLURM: short studies and chains, and the profile with all that it only suggests."
+    here, there = (copy_repository(tmp_path_factory.mktemp(name)) for name in ("here", "there"))
+    for folder in (here, there):
+        (folder / "profiles/study.yaml").write_text(yaml.safe_dump(STUDY))
+        smoke = folder / "profiles/smoke.yaml"
+        smoke.write_text(re.sub("epochs: [0-9]+", "epochs: 2", smoke.read_text()))
+    profile = there / "profiles/slurm/config.yaml"
+    profile.write_text(re.sub("^# ((?:set-resources|slurm-status-command):|  [a-z_]+: {gpu)", r"\1", profile.read_text(), flags=re.M))
+    return here, there
+
+
+HERE = "--cores", "all", "--max-threads", "8", "--quiet", "all"
+THERE = "--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"
+
+
+def run_both(slurm, copies, target):
+    "Makes `target` here, then on SLURM with the faces that were rendered here; the jobs that SLURM had."
+    here, there = copies
+    result = snakemake(here, targets=[target], where=HERE)
+    assert result.returncode == 0, result.stdout + result.stderr
+    shutil.copytree(here / "runs/faces", there / "runs/faces", dirs_exist_ok=True)
+    first = int(ask(slurm, "sbatch", "--parsable", "--hold", "--wrap", "true")) + 1
+    start = time.monotonic()
+    result = snakemake(there, targets=[target], where=THERE, SLURM_CONF=str(slurm), PATH=f"{slurm.parent / 'bin'}:{os.environ['PATH']}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    print(f"{target} on SLURM: {time.monotonic() - start:.0f} s")
+    return jobs(slurm, first)
+
+
+def same_files(copies, pattern, number):
+    found, others = (sorted(path.relative_to(folder) for path in folder.glob(pattern)) for folder in copies)
+    assert found == others and len(found) == number
+    for path in found: assert (copies[0] / path).read_bytes() == (copies[1] / path).read_bytes(), path
+
+
+def test_a_study_finds_the_same_on_slurm(slurm, copies):
+    ran = run_both(slurm, copies, "study")
+    assert ran == [("rule_findings", "COMPLETED", False), ("rule_polarity", "COMPLETED", True), ("rule_study_datasets_wildcards_rendered-rigid", "COMPLETED", False),
+                   ("rule_study_seed_wildcards_rendered-rigid_0", "COMPLETED", True), ("rule_study_seed_wildcards_rendered-rigid_1", "COMPLETED", True)]
+    here, there = (pd.read_csv(folder / "results/study/runs.csv").set_index(["network", "seed"])[["accuracy", "epoch"]].sort_index() for folder in copies)
+    assert len(here) == 14 and here.equals(there)
+    same_files(copies, "results/study/rendered-rigid/seed*/*/predictions.parquet", 14)
+    assert (copies[1] / "RESULTS.md").exists()
+
+
+def test_the_chain_makes_the_same_on_slurm(slurm, copies):
+    ran = run_both(slurm, copies, "all")
+    assert ran == [("rule_datasets", "COMPLETED", False), ("rule_evaluation", "COMPLETED", False), ("rule_fecn_wildcards_0", "COMPLETED", True), ("rule_mcn_wildcards_0", "COMPLETED", True)]
+    here, there = (json.loads((folder / "runs/smoke-rendered/provenance.json").read_text())["seed0/07_mcn"]["inputs"]["data"] for folder in copies)
+    assert here == there
+    same_files(copies, "runs/smoke-rendered/seed0/*/predictions.parquet", 4)
+    assert (copies[1] / "runs/smoke-rendered/report.html").stat().st_size > 0
