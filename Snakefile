@@ -45,7 +45,7 @@ locks = []  # held as long as Snakemake runs
 
 onstart:
     try: locks.extend(hold(run) for run in sorted({"/".join(output.split("/")[:2]) for job in workflow.dag.needrun_jobs() for output in job.output if output.startswith("runs/")}))
-    except RuntimeError as error: sys.exit(f"✗ {error}")
+    except (RuntimeError, OSError) as error: sys.exit(f"✗ {error}")
 
 
 rule all:

@@ -16,7 +16,15 @@ def copy_repository(folder):
     return folder
 
 
-def snakemake(folder, *config, targets=(), where=("--cores", "all", "--quiet", "all"), **environment):
-    "Run the graph as `make` does."
-    command = [sys.executable, "-m", "snakemake", *targets, *where, "--rerun-incomplete", "--nolock", "--config", "profile=smoke", *config]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder), **environment})
+def command(*config, targets=(), where=("--cores", "all", "--quiet", "all")):
+    "Snakemake as `make` calls it."
+    return [sys.executable, "-m", "snakemake", *targets, *where, "--rerun-incomplete", "--nolock", "--config", "profile=smoke", *config]
+
+
+def surroundings(folder, **environment):
+    return {**os.environ, "PYTHONPATH": str(folder), **environment}
+
+
+def snakemake(folder, *config, **options):
+    environment = {name: options.pop(name) for name in list(options) if name.isupper()}
+    return subprocess.run(command(*config, **options), cwd=folder, capture_output=True, text=True, env=surroundings(folder, **environment))

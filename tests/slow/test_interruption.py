@@ -1,0 +1,163 @@
+"The smoke chain under `kill -9`, on a full disk, in a folder that is read-only, and started twice: nothing is lost, torn or done twice."
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from copies import command, copy_repository, snakemake, surroundings
+from safetensors import safe_open
+
+from maskfer_nb.chain import file_hash
+
+RUN = Path("runs/smoke-rendered")
+CHAINS, KILLS = 5, 4  # of each chain
+
+
+def results(folder):
+    "Hashes of what a chain is for: data, weights, answers, maps, histories, tables and figures."
+    run = folder / RUN
+    kept = [path for pattern in ("seed*/*/*.safetensors", "seed*/*/*.parquet", "seed*/*/*.npz", "seed*/*/*.csv", "seed*/*/config.json", "tables/*", "figures/*") for path in run.glob(pattern)]
+    return {"data": file_hash(run / "data")} | {path.relative_to(run).as_posix(): file_hash(path) for path in kept}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    "A copy in which the chain ran through, and how many seconds it took with its faces to render."
+    folder, start = copy_repository(tmp_path_factory.mktemp("undisturbed")), time.monotonic()
+    result = snakemake(folder)
+    assert result.returncode == 0, result.stderr
+    assert len(results(folder)) > 20 and not leftovers(folder)
+    return folder, time.monotonic() - start
+
+
+def leftovers(folder):
+    return [path for path in (folder / RUN).rglob("*") if path.name.startswith((".partial", ".data")) or path.name == "checkpoint.safetensors"]
+
+
+def processes_in(folder):
+    "Processes at work in a folder."
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE: found.append(process)
+        except (psutil.Error, OSError): continue
+    return found
+
+
+def finished(folder):
+    "What is done for good: time stamps of rendered faces, executed stages and examined or written parts, and the epochs of each network."
+    paths = [path for pattern in ("runs/faces/*/[!.]*.png", f"{RUN}/[01]*.json", f"{RUN}/seed*/[01]*.json", f"{RUN}/.data-*/[!.]*.parquet", f"{RUN}/.data-*/examined/[!.]*") for path in folder.glob(pattern)]
+    epochs = {}
+    for path in (folder / RUN).glob("seed*/*/checkpoint.safetensors"):
+        with safe_open(path, "pt") as file: epochs[path.parent.name] = len(json.loads(file.metadata()["history"]))
+    return {path: path.stat().st_mtime_ns for path in paths}, epochs
+
+
+def epochs_taken_up(log):
+    "Network → the epoch that its progress bar began with."
+    bars = re.findall(r"(\w+) on cpu:[^|]*\|[^|]*\| (\d+)/(\d+)", log)
+    return {name: (int(done), int(total)) for name, done, total in reversed(bars)}  # the first of each
+
+
+def kill_after(folder, seconds, everything):
+    "Start the chain, kill it, with all it started or alone; what it wrote to stderr, and whether it was still at work."
+    log = open(folder / "log.txt", "w+")
+    engine = subprocess.Popen(command(), cwd=folder, env=surroundings(folder), stdout=log, stderr=log, start_new_session=True)
+    try: engine.wait(seconds)
+    except subprocess.TimeoutExpired: pass
+    at_work = engine.poll() is None
+    family = [engine, *psutil.Process(engine.pid).children(recursive=True)] if at_work else []
+    for process in family if everything else family[:1]:
+        try: process.send_signal(signal.SIGKILL)
+        except (psutil.NoSuchProcess, ProcessLookupError): continue
+    engine.wait()
+    end = time.monotonic() + 10
+    while processes_in(folder) and time.monotonic() < end: time.sleep(0.1)
+    assert not processes_in(folder), "somebody works on for a dead engine"
+    log.seek(0)
+    return log.read(), at_work
+
+
+@pytest.mark.parametrize("number", range(CHAINS))
+def test_a_chain_killed_at_random_moments_ends_with_the_same_bytes_and_does_nothing_twice(undisturbed, tmp_path, number):
+    folder, (reference, whole) = copy_repository(tmp_path), undisturbed
+    moments = random.Random(number)
+    kills = 0
+    for kill in range(KILLS):
+        before, epochs = finished(folder)
+        log, at_work = kill_after(folder, moments.uniform(4, whole / 2), everything=kill % 2 == 0)
+        kills += at_work
+        check(folder, before, epochs, log)
+    before, epochs = finished(folder)
+    result = snakemake(folder)
+    assert result.returncode == 0, result.stderr
+    check(folder, before, epochs, result.stderr)
+    print(f"killed {kills} times")
+    assert results(folder) == results(reference) and not leftovers(folder)
+
+
+def check(folder, before, epochs, log):
+    "Nothing that was finished before this run was done in it."
+    again = [path for path, time in before.items() if path.exists() and path.stat().st_mtime_ns != time]
+    assert not again, again
+    for name, (done, total) in epochs_taken_up(log).items():
+        if name in epochs: assert done >= epochs[name] * total / {"mcn": 15}.get(name, 12), (name, done, total, epochs)
+
+
+def test_two_chains_at_once_in_one_folder(undisturbed, tmp_path):
+    folder = copy_repository(tmp_path)
+    shutil.copytree(undisturbed[0] / "runs/faces", folder / "runs/faces")
+    first = subprocess.Popen(command(), cwd=folder, env=surroundings(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    second = snakemake(folder)
+    third = snakemake(folder)
+    codes = [first.wait(), second.returncode, third.returncode]
+    assert 0 in codes and 1 in codes, codes
+    refused = second if second.returncode else third
+    assert re.search(r"✗ runs/smoke-rendered: process \d+ on .* is at work here; wait for it, or stop it", refused.stderr) and "Traceback" not in refused.stderr
+    assert snakemake(folder).returncode == 0
+    assert results(folder) == results(undisturbed[0])
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    "A function that mounts so many megabytes."
+    if os.getuid(): pytest.skip("only root mounts a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(megabytes):
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", disk], capture_output=True).returncode: pytest.skip("no tmpfs can be mounted here")
+        return disk
+    yield mount
+    subprocess.run(["umount", disk], capture_output=True)
+
+
+def one_error(result, said):
+    lines = [line for line in result.stderr.splitlines() if line.strip() and "face/s" not in line]
+    assert result.returncode and "Traceback" not in result.stderr and said in result.stderr and len(lines) < 12, result.stderr[-3000:]
+
+
+def test_a_full_disk_is_one_error_and_more_room_lets_it_go_on(undisturbed, tmp_path, small_disk):
+    folder, disk = copy_repository(tmp_path / "copy"), small_disk(2)
+    shutil.copytree(undisturbed[0] / "runs/faces", folder / "runs/faces")
+    (folder / RUN).symlink_to(disk, target_is_directory=True)
+    one_error(snakemake(folder), "No space left on device")
+    subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+    result = snakemake(folder)
+    assert result.returncode == 0, result.stderr
+    assert results(folder) == results(undisturbed[0])
+
+
+def test_a_folder_that_is_read_only_is_one_error(undisturbed, tmp_path, small_disk):
+    folder, disk = copy_repository(tmp_path / "copy"), small_disk(2)
+    (folder / "runs").mkdir()
+    (folder / RUN).symlink_to(disk, target_is_directory=True)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    one_error(snakemake(folder), "Read-only file system")
