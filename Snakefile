@@ -4,7 +4,10 @@ import json
 import re
 import sys
 
-from maskfer_nb.chain import code_hash, file_hash, hold
+from maskfer_nb.chain import check_room, code_hash, file_hash, hold
+
+try: check_room(".")
+except OSError as error: sys.exit(f"✗ {error}")
 
 profile = config.setdefault("profile", "small")
 configfile: f"profiles/{profile}.yaml"

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'MAKES', 'root', 'device_name', 'default_parameters', 'check_parameters', 'file_hash', 'code_hash',
-           'provenance', 'write_whole', 'write_json', 'sweep', 'tidy', 'hold', 'end_with_parent', 'execute', 'before',
-           'main']
+           'provenance', 'write_whole', 'write_json', 'sweep', 'tidy', 'hold', 'end_with_parent', 'check_room',
+           'execute', 'before', 'main']
 
 # %% ../nbs/00_chain.ipynb #0ac17eee
 import argparse
@@ -18,6 +18,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from importlib import metadata
@@ -145,6 +146,13 @@ def _follow(parent: int):
 def end_with_parent():
     "Let this process end when the one that started it does, were it by `kill -9`: nobody works on for an engine that is gone. Jupyter's kernels do the same."
     threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+
+
+def check_room(folder: str | Path):
+    "Raises OSError where not even a megabyte can be written; Snakemake would end without a word."
+    with tempfile.TemporaryFile(dir=folder) as trial:
+        trial.write(bytes(1_000_000))
+        trial.flush()
 
 # %% ../nbs/00_chain.ipynb #832b7177
 def execute(

@@ -155,9 +155,21 @@ def test_a_full_disk_is_one_error_and_more_room_lets_it_go_on(undisturbed, tmp_p
     assert results(folder) == results(undisturbed[0])
 
 
-def test_a_folder_that_is_read_only_is_one_error(undisturbed, tmp_path, small_disk):
-    folder, disk = copy_repository(tmp_path / "copy"), small_disk(2)
-    (folder / "runs").mkdir()
-    (folder / RUN).symlink_to(disk, target_is_directory=True)
+@pytest.mark.parametrize("all_of_it", [False, True])
+def test_a_folder_that_is_read_only_is_one_error(tmp_path, small_disk, all_of_it):
+    disk = small_disk(20)
+    folder = copy_repository(disk if all_of_it else tmp_path / "copy")
+    if not all_of_it:
+        (folder / "runs").mkdir()
+        (folder / RUN).symlink_to(disk, target_is_directory=True)
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    one_error(snakemake(folder), "Read-only file system")
+    one_error(snakemake(folder, PYTHONDONTWRITEBYTECODE="1"), "Read-only file system")
+
+
+def test_a_disk_that_is_full_from_the_start_is_one_error(tmp_path, small_disk):
+    folder = copy_repository(small_disk(20))
+    with open(folder / "filler", "wb") as file:
+        try:
+            while file.write(bytes(100_000)): file.flush()
+        except OSError: pass
+    one_error(snakemake(folder, PYTHONDONTWRITEBYTECODE="1"), "No space left on device")
