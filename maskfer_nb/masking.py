@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from . import fabrics, landmarks, masks
 from .chain import write_json, write_whole
-from .pictures import SUFFIXES, read_picture
+from .pictures import SUFFIXES, one_line, read_picture
 
 # %% ../nbs/13_masking.ipynb #45c0c603
 _mask, _read_templates = lru_cache(maxsize=8)(fabrics.mask), lru_cache(maxsize=1)(fabrics.read_templates)
@@ -72,7 +72,10 @@ def mask_picture(
 def _write(path: Path, picture: Image.Image):
     buffer = io.BytesIO()
     kind = SUFFIXES[path.suffix.lower()]
-    picture.save(buffer, kind, **(dict(quality=95) if kind in ("JPEG", "WEBP") else {}))
+    taken = {("JPEG", "LA"): "L", ("JPEG", "RGBA"): "RGB", ("BMP", "LA"): "RGBA"}
+    picture = picture.convert(taken.get((kind, picture.mode)))
+    try: picture.save(buffer, kind, **(dict(quality=95) if kind in ("JPEG", "WEBP") else {}))
+    except Exception as error: raise ValueError(f"cannot be written as {kind} ({one_line(error)})") from error
     write_whole(path, lambda partial: partial.write_bytes(buffer.getvalue()))
 
 
@@ -91,7 +94,7 @@ def _steps(path: Path, output: Path, kind: str, color: str, fit: str, seed: int,
         output.parent.mkdir(parents=True, exist_ok=True)
         _write(output, picture)
         yield reasons
-    except ValueError as reason: yield [str(reason).removeprefix(f"{path}: ")]
+    except ValueError as reason: yield [one_line(reason).removeprefix(f"{one_line(path)}: ")]
 
 
 def mask_file(
