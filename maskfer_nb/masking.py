@@ -167,7 +167,7 @@ def mask_folder(
     if made_with.exists() and (before := json.loads(made_with.read_text())) != options: raise ValueError(f"{out}: holds pictures made with other options, {before}; name another folder")
     write_json(made_with, options)
     waiting = [name for name in names if not (out / name).exists()]
-    seeds = [zlib.crc32(f"{seed} {name.as_posix()}".encode()) for name in waiting]
+    seeds = [zlib.crc32(os.fsencode(f"{seed} {name.as_posix()}")) for name in waiting]
     tasks = [(source / name, out / name, kind, color, fit, own, backend) for name, own in zip(waiting, seeds)]
     if jobs < 1: jobs = os.cpu_count()
     groups = _groups(tasks, min(16, -(-len(tasks) // (4 * jobs))))
@@ -178,7 +178,7 @@ def mask_folder(
 
 
 def _write_table(path: Path, rows: list):
-    with open(path, "w", newline="") as file: csv.writer(file).writerows(rows)
+    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file: csv.writer(file).writerows(rows)
 
 # %% ../nbs/13_masking.ipynb #3b9ed3fd
 def add_command(

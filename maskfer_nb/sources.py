@@ -236,7 +236,7 @@ def _face_ids(listed):
     def safe(names): return names.str.replace("/", "-").str.replace(r"[^\w.-]+", "_", regex=True).str[-75:].str.lstrip(".-")
     images = listed.drop_duplicates("image")
     ids = safe(images["name"])
-    for longer in (safe(images["image"]), safe(images["image"]) + images["image"].map(lambda image: f"-{zlib.crc32(image.encode(errors='surrogateescape')):08x}")):
+    for longer in (safe(images["image"]), safe(images["image"]) + images["image"].map(lambda image: f"-{zlib.crc32(image.encode()):08x}")):
         ids = ids.where(~ids.str.lower().duplicated(keep=False) & (ids != ""), longer)
     return listed["image"].map(dict(zip(images["image"], ids)))
 
@@ -259,6 +259,7 @@ def load(data: str, # a folder or a zip
     layout = LAYOUTS[name]
     outside = [member for member in zipfile.ZipFile(data).namelist() if leads_out(member) and _is_image(member)] if isinstance(root, zipfile.Path) else []
     rows = [*layout.read(root), *(Listed(member, PurePosixPath(member).stem, reason=_outside(member)) for member in outside)]
+    rows = [row._replace(image=one_line(row.image), name=one_line(row.name), reason="its name is no text in UTF-8") if re.search(r"[\ud800-\udfff]", row.image) else row for row in rows]
     listed = pd.DataFrame(rows, columns=Listed._fields, dtype=object)
     listed["reason"] = listed["reason"].map(one_line, na_action="ignore")
     again = listed["image"].duplicated() & listed["reason"].isna()
