@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import ImageColor
 
-from .pictures import read_image
+from .pictures import leads_out, one_line, read_image, read_picture
 
 # %% ../nbs/03_fabrics.ipynb #902fb0b6
 KINDS = ("surgical", "cloth", "kn95")
@@ -142,17 +142,17 @@ def template(
     points,  # (6, 2) pixels (x, y): left upper corner, nose, right upper corner, right lower corner, chin, left lower corner, as seen in the picture
     turned: tuple = (),  # the same mask from the side: (face turned to the picture's left, to its right)
 ) -> Mask:
-    "A mask from its picture. Raises ValueError where the picture has no transparency or the points are not six."
-    points = np.float32(points)
-    if points.shape != (6, 2): raise ValueError(f"{path}: a template has six control points (x, y), not {points.shape}")
-    try: (image := Image.open(path)).load()
-    except OSError as error: raise ValueError(f"{path}: not a picture that can be read") from error
-    if "A" not in image.mode and "transparency" not in image.info: raise ValueError(f"{path}: a template needs an alpha channel, which says what is mask")
+    "A mask from its picture. Raises ValueError, naming the file, where that cannot be read or has no transparency, or the points are not six."
+    if {len(point) for point in points} != {2} or len(points) != 6 or not np.isfinite(points).all(): raise ValueError(f"{path}: a template has six control points (x, y), not {points}")
+    try: points, image = np.float32(points), read_picture(path)
+    except ValueError as error: raise ValueError(f"{path}: not a picture that can be read") from error
+    if "A" not in image.mode: raise ValueError(f"{path}: a template needs an alpha channel, which says what is mask")
     pixels = np.asarray(image.convert("RGBA"), np.float32)
     alpha = pixels[..., 3:] / 255
     contours, _ = cv2.findContours((alpha[..., 0] > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours: raise ValueError(f"{path}: nothing of it is opaque")
     outline = cv2.approxPolyDP(max(contours, key=cv2.contourArea), 1, True)[:, 0]
+    if len(outline) < 3: raise ValueError(f"{path}: what is opaque of it is no area")
     # what is transparent gets the colour nearby: whatever the file has there must not shine through a soft edge
     share = cv2.GaussianBlur(alpha, (0, 0), max(alpha.shape) / 30)[..., None]
     nearby = cv2.GaussianBlur(pixels[..., :3] * alpha, (0, 0), max(alpha.shape) / 30) / np.maximum(share, 1e-3)
@@ -167,10 +167,12 @@ def read_templates(
     folder = Path(folder)
     config = configparser.ConfigParser(interpolation=None)
     try:
-        config.read_string((folder / "masks.cfg").read_text())
+        config.read_string((folder / "masks.cfg").read_text(encoding="utf-8-sig"))
         listed = {name: (config[name]["template"], [[float(number) for number in config[name][f"mask_{letter}"].split(",")] for letter in "abcfed"])
                   for name in config.sections() if "template" in config[name]}
-    except (OSError, KeyError, ValueError, configparser.Error) as error: raise ValueError(f"{folder / 'masks.cfg'}: not a list of templates ({error})") from None
+    except (OSError, KeyError, ValueError, configparser.Error) as error: raise ValueError(f"{folder / 'masks.cfg'}: not a list of templates ({one_line(error)})") from None
+    for path, _ in listed.values():
+        if leads_out(path): raise ValueError(f"{folder / 'masks.cfg'}: {one_line(path)} leads out of its folder")
     # the paths in the file start from the folder above; templates may also lie beside it
     find = lambda path: next((place for place in (folder.parent / path, folder / path) if place.exists()), folder / path)
     sides = {name: template(find(path), points) for name, (path, points) in listed.items() if name.endswith(("_left", "_right"))}

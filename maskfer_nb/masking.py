@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from . import fabrics, landmarks, masks
 from .chain import write_json, write_whole
-from .pictures import SUFFIXES, read_picture
+from .pictures import SUFFIXES, one_line, read_picture
 
 # %% ../nbs/13_masking.ipynb #45c0c603
 _mask, _read_templates = lru_cache(maxsize=8)(fabrics.mask), lru_cache(maxsize=1)(fabrics.read_templates)
@@ -72,7 +72,10 @@ def mask_picture(
 def _write(path: Path, picture: Image.Image):
     buffer = io.BytesIO()
     kind = SUFFIXES[path.suffix.lower()]
-    picture.save(buffer, kind, **(dict(quality=95) if kind in ("JPEG", "WEBP") else {}))
+    taken = {("JPEG", "LA"): "L", ("JPEG", "RGBA"): "RGB", ("BMP", "LA"): "RGBA"}
+    picture = picture.convert(taken.get((kind, picture.mode)))
+    try: picture.save(buffer, kind, **(dict(quality=95) if kind in ("JPEG", "WEBP") else {}))
+    except Exception as error: raise ValueError(f"cannot be written as {kind} ({one_line(error)})") from error
     write_whole(path, lambda partial: partial.write_bytes(buffer.getvalue()))
 
 
@@ -91,7 +94,7 @@ def _steps(path: Path, output: Path, kind: str, color: str, fit: str, seed: int,
         output.parent.mkdir(parents=True, exist_ok=True)
         _write(output, picture)
         yield reasons
-    except ValueError as reason: yield [str(reason).removeprefix(f"{path}: ")]
+    except ValueError as reason: yield [one_line(reason).removeprefix(f"{one_line(path)}: ")]
 
 
 def mask_file(
@@ -164,7 +167,7 @@ def mask_folder(
     if made_with.exists() and (before := json.loads(made_with.read_text())) != options: raise ValueError(f"{out}: holds pictures made with other options, {before}; name another folder")
     write_json(made_with, options)
     waiting = [name for name in names if not (out / name).exists()]
-    seeds = [zlib.crc32(f"{seed} {name.as_posix()}".encode()) for name in waiting]
+    seeds = [zlib.crc32(os.fsencode(f"{seed} {name.as_posix()}")) for name in waiting]
     tasks = [(source / name, out / name, kind, color, fit, own, backend) for name, own in zip(waiting, seeds)]
     if jobs < 1: jobs = os.cpu_count()
     groups = _groups(tasks, min(16, -(-len(tasks) // (4 * jobs))))
@@ -175,7 +178,7 @@ def mask_folder(
 
 
 def _write_table(path: Path, rows: list):
-    with open(path, "w", newline="") as file: csv.writer(file).writerows(rows)
+    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file: csv.writer(file).writerows(rows)
 
 # %% ../nbs/13_masking.ipynb #3b9ed3fd
 def add_command(

@@ -6,7 +6,6 @@
 __all__ = ['SIDE', 'APART', 'ACROSS', 'DOWN', 'crop', 'Face', 'MaskedFER']
 
 # %% ../nbs/11_predictor.ipynb #0fb0c65a
-from contextlib import redirect_stdout
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -14,15 +13,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from PIL import Image
 from torch import nn
 
 from . import landmarks
-from .networks import OneExtractor
-from .pictures import read_image
+from .networks import OneExtractor, Saved
+from .pictures import PIXELS, one_line, read_image
 
 # %% ../nbs/11_predictor.ipynb #c2db7d5a
 SIDE = 48  # pixels
@@ -59,34 +57,47 @@ class Face(NamedTuple):
         return max(self.expressions, key=self.expressions.get)
 
 
-def _arrays(pictures) -> tuple[list, bool]:
-    "Pictures as uint8 arrays (H, W, 3) or (H, W), and whether there was only one."
-    if isinstance(pictures, (str, Path)): return [read_image(pictures)], True
-    if isinstance(pictures, Image.Image): return [np.asarray(pictures.convert("RGB"))], True
-    if isinstance(pictures, (list, tuple)): return [_arrays(picture)[0][0] for picture in pictures], False
-    if isinstance(pictures, torch.Tensor):
-        pictures = pictures.detach().cpu()
-        if pictures.is_floating_point(): pictures = (255 * pictures.clamp(0, 1)).round().byte()
-        pictures = pictures.movedim(-3, -1).numpy()
-    if not isinstance(pictures, np.ndarray): raise TypeError(f"not a path, PIL image, array or tensor: {type(pictures).__name__}")
-    one = pictures.ndim == 2 or pictures.ndim == 3 and pictures.shape[-1] in (1, 3, 4)
-    return [np.ascontiguousarray(picture[..., :3] if picture.shape[-1] in (3, 4) else picture.squeeze(-1) if picture.shape[-1] == 1 else picture) for picture in ([pictures] if one else pictures)], one
+def _array(picture) -> np.ndarray:
+    "One picture as uint8 (H, W, 3) or (H, W)."
+    if isinstance(picture, (str, Path)): return read_image(picture)
+    if isinstance(picture, Image.Image):
+        _check(picture.size[::-1])
+        try: return np.asarray(picture.convert("RGB"))
+        except Exception as error: raise ValueError(f"unreadable image ({one_line(error)})") from error
+    if isinstance(picture, torch.Tensor):
+        _check(picture.shape[1:])
+        if picture.is_floating_point(): picture = (255 * picture.detach().nan_to_num().clamp(0, 1)).round().byte()
+        picture = picture.detach().movedim(0, -1).cpu().numpy()
+    if not isinstance(picture, np.ndarray): raise TypeError(f"not a path, PIL image, array or tensor: {type(picture).__name__}")
+    if picture.dtype != np.uint8: raise TypeError(f"pixels must be uint8, or float in a tensor, not {picture.dtype}")
+    _check(picture.shape[:2] if picture.ndim == 3 else picture.shape)
+    if picture.ndim == 2: return np.ascontiguousarray(picture)
+    if picture.shape[2] not in (1, 3, 4): raise ValueError(f"a picture has 1, 3 or 4 channels, not {picture.shape[2]}")
+    return np.ascontiguousarray(picture[..., :3] if picture.shape[2] > 1 else picture[..., 0])
 
 
-class MaskedFER(nn.Module, PyTorchModelHubMixin):
+def _check(size):
+    if len(size) != 2 or not 0 < size[0] * size[1] <= PIXELS: raise ValueError(f"a picture has a height and a width, of at most {PIXELS:,} pixels together, not {tuple(size)}")
+
+
+def _several(pictures) -> bool:
+    if isinstance(pictures, np.ndarray): return pictures.ndim == 4 or pictures.ndim == 3 and pictures.shape[-1] not in (1, 3, 4)
+    return isinstance(pictures, (list, tuple)) or isinstance(pictures, torch.Tensor) and pictures.ndim == 4
+
+
+class MaskedFER(nn.Module, Saved):
     "Finds the faces of a picture and says of each whether it wears a mask, which expression it shows, and where it was looked at."
     def __init__(self, expressions: tuple = ("angry", "happy", "normal", "surprised"), width: float = 0.375, temperature: float = 1.0):
         super().__init__()
+        if not isinstance(expressions, (list, tuple)) or not all(isinstance(word, str) for word in expressions) or len(set(expressions)) < len(expressions): raise ValueError("expressions must be different words")
+        if not 0 < temperature < float("inf"): raise ValueError("temperature must be a positive number")
         self.expressions, self.temperature = list(expressions), temperature
         self.network = OneExtractor(len(expressions), width)
 
     @classmethod
     def from_pretrained(cls, name: str | Path | None = None, **options):
-        "The weights that come with the library, or those of a folder or of a hub's repository; always safetensors."
-        with redirect_stdout(None): return super().from_pretrained(str(name or resources.files("maskfer_nb") / "masked_fer"), **options).eval()  # the mixin prints
-
-    @classmethod
-    def _load_as_pickle(cls, *_): raise ValueError("no model.safetensors there; pickled weights are not loaded")
+        "The weights that come with the library, or those of a folder or of a hub's repository; always safetensors. Raises ValueError where they are not MaskedFER's."
+        return super().from_pretrained(name or resources.files("maskfer_nb") / "masked_fer", **options)
 
     def answer(
         self,
@@ -103,10 +114,9 @@ class MaskedFER(nn.Module, PyTorchModelHubMixin):
         self,
         pictures,  # a path, PIL image, array (H, W[, 3]) uint8 or tensor (3, H, W) uint8 or float in [0, 1]; or a list, (N, H, W, 3) or (N, 3, H, W) of them
     ) -> list:  # of Face, the largest first; for several pictures a list of such lists
-        "Every face of a picture; an empty list where none is found. Raises ValueError for a file that is no picture, TypeError for what is none."
-        arrays, alone = _arrays(pictures)
-        found = [self._faces(array) for array in arrays]
-        return found[0] if alone else found
+        "Every face of a picture; an empty list where none is found. Raises ValueError for a file that is no picture, or a shape or size that is none's, TypeError for another type."
+        if _several(pictures): return [self._faces(_array(picture)) for picture in pictures]  # one at a time in memory
+        return self._faces(_array(pictures))
 
     def _faces(self, image: np.ndarray) -> list:
         try: crops, squares = zip(*(crop(image, points) for points in landmarks.find(image, "rendered", lenience=0.7)))
@@ -118,7 +128,8 @@ class MaskedFER(nn.Module, PyTorchModelHubMixin):
 
     def plot(self, picture) -> Figure:
         "The picture with its faces' squares; beside it each face under its attention, with what is said of it."
-        (image,), found = _arrays(picture)[0], self(picture)
+        image = _array(picture)
+        found = self(image)
         figure = Figure(figsize=(4 + 2 * len(found), 4), layout="constrained")
         axes = figure.subplots(1, 1 + len(found), squeeze=False, width_ratios=[2] + [1] * len(found))[0]
         axes[0].imshow(image, cmap="gray")

@@ -7,11 +7,11 @@ __all__ = ['LABELS', 'ALIASES', 'RAFDB', 'RAFDB_LIST', 'VOTES', 'FERPLUS', 'SPLI
            'to_label', 'Listed', 'Layout', 'detect', 'load', 'votes']
 
 # %% ../nbs/01_sources.ipynb #c663a448
-import io, os, re, zipfile, zlib
+import csv, io, os, re, zipfile, zlib
 from pathlib import Path, PurePosixPath
 from typing import Callable, NamedTuple
 import pandas as pd
-from .pictures import SUFFIXES, read_image
+from .pictures import SUFFIXES, leads_out, one_line, read_bytes, read_image
 
 # %% ../nbs/01_sources.ipynb #8988b9df
 LABELS = ("angry", "happy", "normal", "surprised", "fearful", "disgusted", "sad")
@@ -33,27 +33,53 @@ class Listed(NamedTuple):
     reason: str | None = None
 
 # %% ../nbs/01_sources.ipynb #1801058e
+def _refuse(error): raise ValueError(f"{one_line(error.filename)}: {error.strerror}") from error
+
+def _files(root):
+    for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
+        above = [place.resolve() for place in (Path(folder), *Path(folder).parents)]
+        folders[:] = [name for name in folders if not (link := Path(folder)/name).is_symlink() or link.resolve() not in above]
+        yield from ((Path(folder)/file).relative_to(root).as_posix() for file in files)
+
+def _is_image(name):
+    return name.lower().endswith(tuple(SUFFIXES)) and not re.search(r"(^|/)(\.[^./]|__MACOSX/)", name)
+
 def _images(root):
     "Every image under `root`, as sorted relative names; hidden files (and the Mac's `__MACOSX`) are not given."
-    if isinstance(root, zipfile.Path):
-        names = (name[len(root.at):] for name in root.root.namelist() if name.startswith(root.at))
-    else:
-        names = ((Path(folder)/file).relative_to(root).as_posix() for folder, _, files in os.walk(root, followlinks=True) for file in files)
-    return sorted(name for name in names if name.lower().endswith(tuple(SUFFIXES)) and not re.search(r"(^|/)(\.|__MACOSX/)", name))
+    names = (name[len(root.at):] for name in root.root.namelist() if name.startswith(root.at)) if isinstance(root, zipfile.Path) else _files(root)
+    return sorted(filter(_is_image, names))
 
 # %% ../nbs/01_sources.ipynb #40d3b034
+_LONGEST = 100_000_000 # bytes of a label file; FER+'s has two million
+
+def _text(path):
+    "The label file at `path`, byte-order mark or not. Raises ValueError where that is no UTF-8."
+    try: return read_bytes(path if isinstance(path, Path) else f"zip://{path.at}::{path.root.filename}", _LONGEST).decode("utf-8-sig")
+    except Exception as error: raise ValueError(f"{one_line(path)}: not a readable table ({one_line(error)})") from error
+
 def _table(path, columns):
-    "The CSV at `path` as text, byte-order mark or not. Raises ValueError where one of `columns` is missing."
+    "The CSV at `path`, its cells as text. Raises ValueError where it is none, or one of `columns` is missing."
+    reader = csv.reader(io.StringIO(_text(path), newline=""), skipinitialspace=True, strict=True)
     try:
-        table = pd.read_csv(io.BytesIO(path.read_bytes()), encoding="utf-8-sig", dtype=str, keep_default_na=False, skipinitialspace=True)
-    except ValueError as error:
-        raise ValueError(f"{path}: not a readable table ({' '.join(str(error).split())})") from error
-    if missing := [column for column in columns if column not in table]:
-        raise ValueError(f"{path}: missing columns: {', '.join(missing)} (it has: {', '.join(table)})")
-    return table.fillna("")
+        header, rows = next(reader, []), []
+        for row in reader:
+            if len(row) > len(header): raise ValueError(f"line {reader.line_num} has {len(row)} cells, the first line {len(header)}")
+            if row not in ([], [""]): rows.append(row + [""] * (len(header) - len(row)))
+        if len(header) == 1 < len(columns) and re.search(r"[;\t|]", header[0]): raise ValueError("columns must be separated by commas")
+        if len(set(header)) < len(header): raise ValueError("two columns have the same name")
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{one_line(path)}: not a readable table ({one_line(error)})") from error
+    if missing := [column for column in columns if column not in header]:
+        raise ValueError(f"{one_line(path)}: missing columns: {', '.join(missing)} (it has: {one_line(', '.join(header))[:200]})")
+    return pd.DataFrame(rows, columns=header, dtype=str)
+
+def _outside(name):
+    return f"{name} leads out of the data set" if leads_out(name) else None
 
 def _missing(root, image):
-    return None if (root/image).is_file() else f"{image} is listed but missing"
+    try: there = not leads_out(image) and (root/image).is_file()
+    except OSError: there = False # a name longer than any file's
+    return None if there else _outside(image) or f"{image} is listed but missing"
 
 # %% ../nbs/01_sources.ipynb #027d027d
 RAFDB = {"1": "surprised", "2": "fearful", "3": "disgusted", "4": "happy", "5": "sad", "6": "angry", "7": "normal"}
@@ -61,13 +87,13 @@ RAFDB_LIST = "EmoLabel/list_patition_label.txt"
 
 def _rafdb(root):
     if not (root/"Image/aligned").is_dir(): raise ValueError(f"{root}: Image/aligned/ is missing; unpack RAF-DB's aligned.zip there")
-    for line in (root/RAFDB_LIST).read_text(encoding="utf-8-sig", errors="replace").splitlines():
+    for line in _text(root/RAFDB_LIST).splitlines():
         if not line.strip(): continue
         file, code = (line.split() + [""])[:2]
         name, split = Path(file).stem, file.partition("_")[0]
         image = f"Image/aligned/{name}_aligned.jpg"
         reason = (f"unknown code {code!r}, known: 1-7" if code not in RAFDB
-                  else f"neither train nor test: {file!r}" if split not in ("train", "test") else _missing(root, image))
+                  else f"neither train nor test: {file!r}" if split not in ("train", "test") else _outside(file) or _missing(root, image))
         yield Listed(image, name, RAFDB.get(code), split, reason=reason)
 
 # %% ../nbs/01_sources.ipynb #5a75d618
@@ -86,26 +112,33 @@ def _rafdb_folders(root):
         if not (listing := _beside(root, f"{split}_labels.csv")): continue
         found = {PurePosixPath(image).name for image in images if image.startswith(f"{split}/")}
         for file, code in _table(listing, ["image", "label"])[["image", "label"]].itertuples(index=False):
-            if file not in found: yield Listed(f"{split}/{code}/{file}", name(file), reason=f"{split}/{code}/{file} is listed but missing")
+            if file not in found: yield Listed(f"{split}/{code}/{file}", name(file), reason=_outside(file) or f"{split}/{code}/{file} is listed but missing")
 
 # %% ../nbs/01_sources.ipynb #9f103039
 VOTES = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
 FERPLUS = {"Training": ("FER2013Train", "train"), "PublicTest": ("FER2013Valid", "test"), "PrivateTest": ("FER2013Test", None)}
 
-def _ferplus(root):
+def _voted(root):
+    "The rows of FER+, votes as whole numbers, and whether each row's are."
     table = _table(root/"fer2013new.csv", ["Usage", "Image name", *VOTES])
-    table = table[table["Image name"] != ""] # the labellers dropped these pictures
-    votes = table[VOTES].apply(pd.to_numeric, errors="coerce").fillna(0).astype(int)
-    has_private = (root/FERPLUS["PrivateTest"][0]).is_dir()
-    for usage, file, winner, most, total in zip(table["Usage"], table["Image name"], votes.idxmax(axis=1), votes.max(axis=1), votes.sum(axis=1)):
+    whole = table[VOTES].apply(lambda cells: cells.str.fullmatch(r"[0-9]{1,6}(\.0*)?\s*"))
+    return table.assign(**table[VOTES].where(whole, "0").astype(float).astype(int)), whole.all(axis=1)
+
+def _ferplus(root):
+    table, counted = _voted(root)
+    votes, has_private = table[VOTES], (root/FERPLUS["PrivateTest"][0]).is_dir()
+    rows = zip(table["Usage"], table["Image name"], counted, votes.idxmax(axis=1), votes.max(axis=1), votes.sum(axis=1))
+    for number, (usage, file, whole, winner, most, total) in enumerate(rows, 1):
         if usage == "PrivateTest" and not has_private: continue
         folder, split = FERPLUS.get(usage, (usage, None))
-        label, image = to_label(winner), f"{folder}/{file}"
-        reason = (f"unknown usage {usage!r}" if usage not in FERPLUS
+        label, image = to_label(winner), f"{folder}/{file}" if file else f"row {number}"
+        reason = ("the row names no picture" if not file
+                  else f"unknown usage {usage!r}" if usage not in FERPLUS
                   else "PrivateTest is kept aside" if usage == "PrivateTest"
+                  else "votes are not whole numbers" if not whole
                   else f"no majority: {winner} has {most} of {total} votes" if 2*most <= total
                   else f"the majority says {winner.replace('NF', 'not a face')}" if not label else _missing(root, image))
-        yield Listed(image, Path(file).stem, label, split, reason=reason)
+        yield Listed(image, Path(image).stem, label, split, reason=reason)
 
 # %% ../nbs/01_sources.ipynb #253e6c50
 def _legend(root):
@@ -164,11 +197,17 @@ LAYOUTS = {
 # %% ../nbs/01_sources.ipynb #3e52c82f
 RAFDB_PAGE = "http://whdeng.cn/RAF/model1.html"
 
+def _zip(data):
+    "The zip without what leads out of it; `load` tells of that."
+    try: archive = zipfile.ZipFile(data)
+    except Exception as error: raise ValueError(f"{data}: neither a folder nor a whole zip") from error
+    archive.filelist = [member for member in archive.filelist if not leads_out(member.filename)]
+    return zipfile.Path(archive)
+
 def _roots(data):
     "The folder or zip at `data`, then whatever it is wrapped in, outermost first."
     if not Path(data).exists(): raise ValueError(f"{data}: no such folder or zip")
-    if Path(data).is_file() and not zipfile.is_zipfile(data): raise ValueError(f"{data}: neither a folder nor a whole zip")
-    root = zipfile.Path(data) if Path(data).is_file() else Path(data).absolute()
+    root = _zip(data) if Path(data).is_file() else Path(data).absolute()
     if not any(root.iterdir()): raise ValueError(f"{data}: empty")
     while True:
         yield root
@@ -193,8 +232,8 @@ def detect(data: str) -> str: # a folder or a zip
 
 # %% ../nbs/01_sources.ipynb #92e4d7a8
 def _face_ids(listed):
-    "A unique, file-safe name for each row's image: its name; for twins the path with its suffix; then with a checksum."
-    def safe(names): return names.str.replace("/", "-").str.replace(r"[^\w.-]+", "_", regex=True).str.lstrip(".-")
+    "A unique, file-safe name for each row's image, its end if it is long: its name; for twins the path with its suffix; then with a checksum."
+    def safe(names): return names.str.replace("/", "-").str.replace(r"[^\w.-]+", "_", regex=True).str[-75:].str.lstrip(".-")
     images = listed.drop_duplicates("image")
     ids = safe(images["name"])
     for longer in (safe(images["image"]), safe(images["image"]) + images["image"].map(lambda image: f"-{zlib.crc32(image.encode()):08x}")):
@@ -215,10 +254,14 @@ def load(data: str, # a folder or a zip
     """The faces in `data`, and what was rejected with the reason: together, all that was given.
 
     Faces have the columns `FACES`: `path` is what `read_image` reads, `label` one of `LABELS`, `split` train, test or None, `subject` a name or None,
-    `landmarks` None as yet. Rejects have the columns `REJECTS`. Raises ValueError where no layout fits or a label file lacks a column."""
+    `landmarks` None as yet. Rejects have the columns `REJECTS`, `reason` in one line. Raises ValueError where no layout fits, a label file cannot be read or lacks a column."""
     name, root = _find(data, source)
     layout = LAYOUTS[name]
-    listed = pd.DataFrame(layout.read(root), columns=Listed._fields, dtype=object)
+    outside = [member for member in zipfile.ZipFile(data).namelist() if leads_out(member) and _is_image(member)] if isinstance(root, zipfile.Path) else []
+    rows = [*layout.read(root), *(Listed(member, PurePosixPath(member).stem, reason=_outside(member)) for member in outside)]
+    rows = [row._replace(image=one_line(row.image), name=one_line(row.name), reason="its name is no text in UTF-8") if re.search(r"[\ud800-\udfff]", row.image) else row for row in rows]
+    listed = pd.DataFrame(rows, columns=Listed._fields, dtype=object)
+    listed["reason"] = listed["reason"].map(one_line, na_action="ignore")
     again = listed["image"].duplicated() & listed["reason"].isna()
     listed.loc[again, "reason"] = "listed more than once"
     listed = listed.assign(face_id=_face_ids(listed), stage="sources", landmarks=None, source=layout.source, licence=layout.licence)
@@ -232,12 +275,10 @@ def votes(data: str, # FER+ as a folder or a zip
          ) -> pd.DataFrame:
     """How many of the ten raters saw each expression in each face of FER+'s Training and PublicTest, split or not: `face_id`, `path`, `split` and a column for each of `LABELS`.
 
-    Votes for contempt, unknown and not a face are in none of them. Raises ValueError where `data` is not FER+."""
+    Votes for contempt, unknown and not a face are in none of them, nor are rows whose votes are not whole numbers. Raises ValueError where `data` is not FER+."""
     _, root = _find(data, "ferplus")
-    table = _table(root/"fer2013new.csv", ["Usage", "Image name", *VOTES])
-    table = table[(table["Image name"] != "") & table["Usage"].isin(["Training", "PublicTest"])]
-    folder, split = zip(*table["Usage"].map(FERPLUS))
+    table, counted = _voted(root)
+    table = table[counted & (table["Image name"] != "") & ~table["Image name"].map(leads_out).astype(bool) & table["Usage"].isin(["Training", "PublicTest"])]
     prefix, suffix = _prefix_and_suffix(root, data)
-    counts = table[VOTES].apply(pd.to_numeric, errors="coerce").fillna(0).astype(int).rename(columns=to_label)
-    names = dict(face_id=[Path(name).stem for name in table["Image name"]], path=[f"{prefix}{place}/{name}{suffix}" for place, name in zip(folder, table["Image name"])], split=split)
-    return pd.concat([pd.DataFrame(names), counts[list(LABELS)].reset_index(drop=True)], axis=1)
+    names = [(Path(name).stem, f"{prefix}{FERPLUS[usage][0]}/{name}{suffix}", FERPLUS[usage][1]) for usage, name in zip(table["Usage"], table["Image name"])]
+    return pd.concat([pd.DataFrame(names, columns=["face_id", "path", "split"]), table[VOTES].rename(columns=to_label)[list(LABELS)].reset_index(drop=True)], axis=1)

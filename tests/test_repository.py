@@ -1,4 +1,5 @@
 "The repository's promises: notebooks and library agree, one list of requirements, a library without the developers' tools."
+import ast
 import configparser
 import filecmp
 import json
@@ -75,8 +76,41 @@ def test_lock_is_in_step_with_settings_ini(settings):
 
 
 def test_library_imports_without_the_developers_tools(settings):
-    tools = {"nbdev", "execnb", "fastcore", "ghapi", "jupyterlab", "ipykernel", "nbconvert", "papermill", "snakemake", "pytest", "ipywidgets", "face_recognition_models"}
+    tools = {"nbdev", "execnb", "fastcore", "ghapi", "jupyterlab", "ipykernel", "nbconvert", "papermill", "snakemake", "pytest", "hypothesis", "ipywidgets", "face_recognition_models"}
     assert {canonicalize_name(tool) for tool in tools} <= {canonicalize_name(Requirement(text).name) for text in settings["dev_requirements"].split("\n")}
     modules = [f"maskfer_nb.{path.stem}" for path in (ROOT / "maskfer_nb").glob("*.py") if not path.stem.startswith("_")]
     program = f"import sys; sys.modules.update(dict.fromkeys({sorted(tools)}))\nimport importlib\nfor name in {modules}: importlib.import_module(name)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def code():
+    "Name and syntax tree of every module, notebook cell and benchmark."
+    for path in [*(ROOT / "maskfer_nb").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]: yield path.name, ast.parse(path.read_text())
+    for path in (ROOT / "nbs").glob("*.ipynb"):
+        cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        for cell in cells: yield f"{path.name} {cell['id']}", ast.parse("".join(line if line.lstrip()[:1] not in "%!" else "\n" for line in cell["source"]))
+
+
+def runs_what_it_reads(node):
+    "What of a syntax node may run code that comes with data, or None."
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        names = {alias.name.partition(".")[0] for alias in node.names} if isinstance(node, ast.Import) else {(node.module or "").partition(".")[0]}
+        return ", ".join(names & {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve"}) or None
+    if not isinstance(node, ast.Call): return None
+    called, words = ast.unparse(node.func), {word.arg: getattr(word.value, "value", None) for word in node.keywords}
+    if called in ("eval", "exec", "torch.load", "torch.jit.load", "torch.hub.load", "joblib.load") or called.endswith(("read_pickle", "load_state_dict_from_url")): return called
+    if words.get("allow_pickle", False) is not False or words.get("weights_only", True) is not True: return f"{called} of pickles"
+
+
+def found(tree):
+    return [said for node in ast.walk(tree) if (said := runs_what_it_reads(node))]
+
+
+@pytest.mark.parametrize("text", ["import pickle", "from dill import load", "eval('1')", "np.load(path, allow_pickle=True)", "torch.load(path)", "pd.read_pickle(path)", "load(path, weights_only=False)"])
+def test_what_runs_what_it_reads_is_known(text):
+    assert found(ast.parse(text))
+
+
+def test_no_pickle_is_read_and_no_text_is_run():
+    assert not found(ast.parse("network.eval(); ast.literal_eval(text); np.load(path, allow_pickle=False)"))
+    assert not (places := [f"{name}: {said}" for name, tree in code() for said in found(tree)]), places

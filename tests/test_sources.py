@@ -107,18 +107,18 @@ def ferplus(tmp_path):
     return write(root, "fer2013new.csv", text="\ufeff" + "\n".join(["Usage,Image name," + ",".join(VOTES), *lines]))
 
 def test_ferplus_majority(ferplus):
-    faces, rejects = both(ferplus, "ferplus", given=8) # not PrivateTest, which has no folder, nor the row without a name
+    faces, rejects = both(ferplus, "ferplus", given=9) # not PrivateTest, which has no folder
     assert dict(zip(faces.face_id, faces.label)) == {"fer0000000": "angry", "fer0000005": "surprised", "fer0000006": "sad"}
     assert faces.split.tolist() == ["train", "train", "test"]
     said = reasons(rejects)
     assert said["fer0000001"].startswith("no majority") and "5 of 10 votes" in said["fer0000001"]
     assert said["fer0000002"] == "no majority: happiness has 5 of 10 votes"
     assert said["fer0000003"] == "the majority says contempt" and said["fer0000004"] == "the majority says not a face"
-    assert said["fer0000007"] == "FER2013Valid/fer0000007.png is listed but missing" and len(said) == 5
+    assert said["fer0000007"] == "FER2013Valid/fer0000007.png is listed but missing" and said["row_10"] == "the row names no picture" and len(said) == 6
 
 def test_ferplus_private_test_is_kept_aside(ferplus):
     write(ferplus, "FER2013Test/fer0000008.png")
-    faces, rejects = both(ferplus, "ferplus", given=9)
+    faces, rejects = both(ferplus, "ferplus", given=10)
     assert len(faces) == 3 and reasons(rejects)["fer0000008"] == "PrivateTest is kept aside"
 
 def test_ferplus_without_a_column(ferplus):
