@@ -80,7 +80,8 @@ def slurm(tmp_path_factory):
                 if command[0] == "munged": until(lambda: (folder / "munge.socket").exists(), "munged", folder)
         until(lambda: ask(configuration, "sinfo", "--noheader", "--format=%T") == "idle", "the node", folder)
         yield configuration
-        ask(configuration, "scancel", "--state=RUNNING")
+        ask(configuration, "scancel", "--user=root")  # what a failed test left behind
+        until(lambda: not ask(configuration, "squeue", "--noheader"), "the end of all jobs", folder)
     finally:
         for daemon in reversed(daemons): daemon.terminate()
         for daemon in reversed(daemons): daemon.wait(30)
@@ -89,7 +90,7 @@ def slurm(tmp_path_factory):
 def until(condition, what, folder, seconds=30):
     end = time.monotonic() + seconds
     while not condition():
-        if time.monotonic() > end: pytest.fail(f"{what} did not start in {seconds} s\n" + (folder / "daemons.log").read_text()[-3000:])
+        if time.monotonic() > end: pytest.fail(f"{what} did not come in {seconds} s\n" + (folder / "daemons.log").read_text()[-3000:])
         time.sleep(0.2)
 
 
@@ -106,19 +107,23 @@ def jobs(configuration, first=1):
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory):
-    "Two copies, for here and for SLURM: short studies and chains, and the profile with all that it only suggests."
+    "Two copies, for here and for SLURM: short studies and chains, and the profile with the GPUs that it only suggests."
     here, there = (copy_repository(tmp_path_factory.mktemp(name)) for name in ("here", "there"))
     for folder in (here, there):
         (folder / "profiles/study.yaml").write_text(yaml.safe_dump(STUDY))
         smoke = folder / "profiles/smoke.yaml"
         smoke.write_text(re.sub("epochs: [0-9]+", "epochs: 2", smoke.read_text()))
     profile = there / "profiles/slurm/config.yaml"
-    profile.write_text(re.sub("^# ((?:set-resources|slurm-status-command):|  [a-z_]+: {gpu)", r"\1", profile.read_text(), flags=re.M))
+    profile.write_text(re.sub("^# (set-resources:|  [a-z_]+: {gpu)", r"\1", profile.read_text(), flags=re.M))
     return here, there
 
 
 HERE = "--cores", "all", "--max-threads", "8", "--quiet", "all"
 THERE = "--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"
+
+
+def on_slurm(slurm, folder, target):
+    return snakemake(folder, targets=[target], where=THERE, SLURM_CONF=str(slurm), PATH=f"{slurm.parent / 'bin'}:{os.environ['PATH']}")
 
 
 def run_both(slurm, copies, target):
@@ -129,7 +134,7 @@ def run_both(slurm, copies, target):
     shutil.copytree(here / "runs/faces", there / "runs/faces", dirs_exist_ok=True)
     first = int(ask(slurm, "sbatch", "--parsable", "--hold", "--wrap", "true")) + 1
     start = time.monotonic()
-    result = snakemake(there, targets=[target], where=THERE, SLURM_CONF=str(slurm), PATH=f"{slurm.parent / 'bin'}:{os.environ['PATH']}")
+    result = on_slurm(slurm, there, target)
     assert result.returncode == 0, result.stdout + result.stderr
     print(f"{target} on SLURM: {time.monotonic() - start:.0f} s")
     return jobs(slurm, first)
@@ -158,3 +163,10 @@ def test_the_chain_makes_the_same_on_slurm(slurm, copies):
     assert here == there
     same_files(copies, "runs/smoke-rendered/seed0/*/predictions.parquet", 4)
     assert (copies[1] / "runs/smoke-rendered/report.html").stat().st_size > 0
+
+
+def test_a_failing_step_names_the_log_that_tells_why(slurm, copies):
+    (copies[1] / "profiles/study.yaml").write_text(yaml.safe_dump({**STUDY, "datasets": {**STUDY["datasets"], "sizes": 48}}))
+    result = on_slurm(slurm, copies[1], "study")
+    logs = re.findall(r"/\S+/slurm_logs/\S+\.log", result.stderr)
+    assert result.returncode == 1 and "✗ nbs/04_datasets.ipynb: no parameter 'sizes'" in Path(logs[-1]).read_text()
