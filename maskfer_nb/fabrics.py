@@ -8,6 +8,7 @@ __all__ = ['KINDS', 'SIDE', 'TEXTURES', 'relief', 'printed', 'Mask', 'mask', 'te
 # %% ../nbs/03_fabrics.ipynb #5bd75ac7
 import colorsys
 import configparser
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -174,7 +175,7 @@ def read_templates(
     for path, _ in listed.values():
         if leads_out(path): raise ValueError(f"{folder / 'masks.cfg'}: {one_line(path)} leads out of its folder")
     # the paths in the file start from the folder above; templates may also lie beside it
-    find = lambda path: next((place for place in (folder.parent / path, folder / path) if place.exists()), folder / path)
+    find = lambda path: next((place for place in (folder.parent / path, folder / path) if os.path.exists(place)), folder / path)
     sides = {name: template(find(path), points) for name, (path, points) in listed.items() if name.endswith(("_left", "_right"))}
     return {name: template(find(path), points, tuple(sides.get(f"{name}_{side}") for side in ("left", "right")) if f"{name}_left" in sides and f"{name}_right" in sides else ())
             for name, (path, points) in listed.items() if name not in sides}

@@ -76,6 +76,10 @@ def _table(path, columns):
 def _outside(name):
     return f"{name} leads out of the data set" if leads_out(name) else None
 
+def _unfit(member):
+    "Why a zip's member cannot be looked up, or None."
+    return _outside(member) or (f"{member} has a folder named '.'" if "/./" in f"/{member}" else None)
+
 def _missing(root, image):
     try: there = not leads_out(image) and (root/image).is_file()
     except OSError: there = False # a name longer than any file's
@@ -167,7 +171,7 @@ def _folders(root):
 
 def _has_classes(root):
     folders = set(_subfolders(root))
-    folders |= {f"{split}/{folder}" for split in folders if split.lower() in SPLITS for folder in _subfolders(root/split)}
+    folders |= {f"{split}/{folder}" for split in folders if split.lower() in SPLITS for folder in _subfolders(root/f"{split}/")}
     return any(to_label(PurePosixPath(folder).name) for folder in folders)
 
 def _subfolders(root):
@@ -198,10 +202,12 @@ LAYOUTS = {
 RAFDB_PAGE = "http://whdeng.cn/RAF/model1.html"
 
 def _zip(data):
-    "The zip without what leads out of it; `load` tells of that."
+    "The zip without what cannot be looked up in it; `load` tells of that."
     try: archive = zipfile.ZipFile(data)
     except Exception as error: raise ValueError(f"{data}: neither a folder nor a whole zip") from error
-    archive.filelist = [member for member in archive.filelist if not leads_out(member.filename)]
+    fit = [member for member in archive.filelist if not _unfit(member.filename)]
+    if archive.filelist and not fit: raise ValueError(f"{data}: {one_line(_unfit(archive.filelist[0].filename))}")
+    archive.filelist = fit
     return zipfile.Path(archive)
 
 def _roots(data):
@@ -212,9 +218,9 @@ def _roots(data):
     while True:
         yield root
         folders = _subfolders(root)
-        if "basic" in folders: yield root/"basic"
+        if "basic" in folders: yield root/"basic/"
         if len(folders) != 1: return
-        root = root/folders[0]
+        root = root/f"{folders[0]}/" # a zip may have a file of the same name
 
 def _find(data, source=None):
     "The layout's name and the root where it fits; `source` narrows the search to one data set or layout."
@@ -257,8 +263,9 @@ def load(data: str, # a folder or a zip
     `landmarks` None as yet. Rejects have the columns `REJECTS`, `reason` in one line. Raises ValueError where no layout fits, a label file cannot be read or lacks a column."""
     name, root = _find(data, source)
     layout = LAYOUTS[name]
-    outside = [member for member in zipfile.ZipFile(data).namelist() if leads_out(member) and _is_image(member)] if isinstance(root, zipfile.Path) else []
-    rows = [*layout.read(root), *(Listed(member, PurePosixPath(member).stem, reason=_outside(member)) for member in outside)]
+    members = zipfile.ZipFile(data).namelist() if isinstance(root, zipfile.Path) else []
+    unfit = [Listed(member, PurePosixPath(member).stem, reason=_unfit(member)) for member in members if _unfit(member) and _is_image(member)]
+    rows = [*layout.read(root), *unfit]
     rows = [row._replace(image=one_line(row.image), name=one_line(row.name), reason="its name is no text in UTF-8") if re.search(r"[\ud800-\udfff]", row.image) else row for row in rows]
     listed = pd.DataFrame(rows, columns=Listed._fields, dtype=object)
     listed["reason"] = listed["reason"].map(one_line, na_action="ignore")

@@ -168,6 +168,18 @@ def test_zip_entries_that_climb(data, face):
     assert accepted == ["happy-whole"] and len(rejects) == 7 and all(reason.endswith("leads out of the data set") for _, reason in rejects)
 
 
+@pytest.mark.parametrize("members, reasons", [
+    (["happy", "happy/a.png"], []), (["train", "train/happy/a.png"], []), (["basic", "basic/happy/a.png"], []), (["happy/a.png", "./happy/b.png"], ["./happy/b.png has a folder named '.'"]),
+    (["happy/a.png", "happy/a.png"], ["listed more than once"]), (["wrapped/happy/a.png", "../up.png"], ["../up.png leads out of the data set"]), (["./happy/a.png"], None), (["../a.png"], None)])
+def test_zips_with_odd_names(members, reasons, face, tmp_path):
+    with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "odd.zip", "w") as z:
+        warnings.simplefilter("ignore")
+        for member in members: z.writestr(member, saved(face, "PNG") if member.endswith(".png") else b"")
+    if reasons is None:
+        with pytest.raises(ValueError, match=r"odd\.zip: \S+a\.png "): sources.load(tmp_path / "odd.zip")
+    else: assert [reason for _, reason in account(tmp_path / "odd.zip")[1]] == reasons
+
+
 def test_zips_that_are_not_what_they_say(data, tmp_path, monkeypatch):
     good = zipped(data).read_bytes()
     for number, content in enumerate((b"", b"PK", good[:-30], good[: len(good) // 2], b"PK\5\6" + 18 * b"\xff")):
@@ -353,7 +365,7 @@ def test_pictures_are_read_one_after_another(model, face, tmp_path):
 
 # Templates
 @pytest.mark.parametrize("text, said", [
-    ("[a]\ntemplate: ../../a.png\n", "leads out"), ("[a]\ntemplate: /etc/a.png\n", "leads out"), ("[a]\ntemplate: gone.png\n", "gone.png"), ("[a]\ntemplate: text.png\n", "text.png"), ("[a\n", "masks.cfg"),
+    ("[a]\ntemplate: ../../a.png\n", "leads out"), ("[a]\ntemplate: /etc/a.png\n", "leads out"), ("[a]\ntemplate: gone.png\n", "gone.png"), ("[a]\ntemplate: " + 300 * "a" + ".png\n", "aaa.png: not a picture"), ("[a]\ntemplate: text.png\n", "text.png"), ("[a\n", "masks.cfg"),
     ("no section", "masks.cfg"), ("[a]\ntemplate: text.png\n[a]\n", "masks.cfg"), ("\0\xff", "masks.cfg"), ("[a]\ntemplate: clear.png\n", "nothing of it"), ("[a]\ntemplate: dot.png\n", "no area"), ("[a]\ntemplate: opaque.png\n", "alpha"),
     ("[a]\ntemplate: dot.png\nmask_a: 1\n", "six control points"), ("[a]\ntemplate: dot.png\nmask_a: nan,inf\n", "six control points"), ("[a]\ntemplate: dot.png\nmask_a: one,two\n", "masks.cfg"), (None, "masks.cfg")])
 def test_bad_templates(text, said, tmp_path):
