@@ -40,7 +40,7 @@ study: .venv/installed
 	$(SNAKEMAKE) study --config study=$(STUDY) $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(FACIAL_EXPRESSIONS),facial_expressions="$(FACIAL_EXPRESSIONS)")
 
 test: .venv/installed
-	$(BIN)/nbdev_test --path nbs --n_workers 2
+	printf '%s\n' nbs/*.ipynb | xargs -P 2 -n 1 $(BIN)/nbdev_test --path
 	$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/slow
 
 test-browser: .venv/installed

@@ -8,15 +8,14 @@ __all__ = ['FECN', 'grad_cam']
 # %% ../nbs/08_fecn.ipynb #3a3e08ad
 import numpy as np
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from .networks import AttentionGenerator, head, normalise, run_stages, stages, weigh
+from .networks import AttentionGenerator, Saved, head, normalise, run_stages, stages, weigh
 
 # %% ../nbs/08_fecn.ipynb #17f24d29
-class FECN(nn.Module, PyTorchModelHubMixin):
+class FECN(nn.Module, Saved):
     "Figure 4: images (N, 3, H, W) in [0, 1] → logits (N, n_classes), features weighed by a frozen generator's map, F' = M ⊙ F (Eq. 2)."
     def __init__(self, n_classes: int, width: float = 1.0, batch_norm: bool = True, stage: int = 3, combine: str = "product"):
         super().__init__()
