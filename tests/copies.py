@@ -1,9 +1,13 @@
 "Copies of the repository in which tests run its graph."
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parents[1]
 STUDY = dict(seeds=2, mcn_seeds=2, datasets=dict(size=48, mu_train=32, mu_test=16, mfer_train=80, mfer_test=32, n_rendered=320),
@@ -28,3 +32,32 @@ def surroundings(folder, **environment):
 def snakemake(folder, *config, **options):
     environment = {name: options.pop(name) for name in list(options) if name.isupper()}
     return subprocess.run(command(*config, **options), cwd=folder, capture_output=True, text=True, env=surroundings(folder, **environment))
+
+
+def processes_in(folder):
+    "Processes at work in a folder."
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE: found.append(process)
+        except (psutil.Error, OSError): continue
+    return found
+
+
+def kill_after(folder, seconds=600, everything=True, when=lambda: False):
+    "Start the chain, kill it after so many seconds or `when` it is time, with all it started or alone; what it wrote, whether it was still at work, and if not, whether it ended well."
+    log = open(folder / "log.txt", "w+")
+    engine = subprocess.Popen(command(), cwd=folder, env=surroundings(folder), stdout=log, stderr=log, start_new_session=True)
+    end = time.monotonic() + seconds
+    while engine.poll() is None and time.monotonic() < end and not when(): time.sleep(0.02)
+    at_work = engine.poll() is None
+    family = [engine, *psutil.Process(engine.pid).children(recursive=True)] if at_work else []
+    for process in family if everything else family[:1]:
+        try: process.send_signal(signal.SIGKILL)
+        except (psutil.NoSuchProcess, ProcessLookupError): continue
+    engine.wait()
+    end = time.monotonic() + 10
+    while processes_in(folder) and time.monotonic() < end: time.sleep(0.1)
+    assert not processes_in(folder), "somebody works on for a dead engine"
+    log.seek(0)
+    return log.read(), at_work, engine.returncode == 0

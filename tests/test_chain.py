@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from copies import ROOT, STUDY, copy_repository, snakemake
+from copies import ROOT, STUDY, copy_repository, kill_after, snakemake
+
+from maskfer_nb.chain import hold
 
 RUN = Path("runs/smoke-rendered")
 
@@ -78,15 +80,24 @@ def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
     assert len(pd.read_csv(folder / RUN / "seed0/fecn/history.csv")) == 1
 
 
-def test_two_runs_with_one_seed_predict_the_same(smoke):
+def test_a_chain_that_was_killed_goes_on_and_predicts_the_same(smoke):
     folder = smoke[0]
     results = lambda: [(folder / RUN / f"seed0/mcn/{name}").read_bytes() for name in ("model.safetensors", "predictions.parquet", "attention.npz")]
     data = lambda: json.loads((folder / RUN / "seed0/07_mcn.json").read_text())["inputs"]["data"]
     first = data(), results()
     shutil.rmtree(folder / RUN / "data")
     shutil.rmtree(folder / RUN / "seed0/mcn")
+    _, at_work, _ = kill_after(folder, when=(folder / RUN / "seed0/mcn/checkpoint.safetensors").exists)
+    assert at_work and not (folder / RUN / "seed0/mcn/predictions.parquet").exists()
+    made = (folder / RUN / "04_datasets.json").stat().st_mtime_ns
     assert snakemake(folder, targets=[f"{RUN}/seed0/mcn/model.safetensors"]).returncode == 0
-    assert (data(), results()) == first
+    assert (data(), results()) == first and (folder / RUN / "04_datasets.json").stat().st_mtime_ns == made
+
+
+def test_a_second_engine_is_told_to_wait(smoke):
+    folder = smoke[0]
+    with hold(folder / RUN): result = snakemake(folder, targets=["--forcerun", "evaluation"])
+    assert result.returncode and re.search(rf"✗ {RUN}: process \d+ on .* is at work here; wait for it, or stop it", result.stderr) and "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("changes, message", [

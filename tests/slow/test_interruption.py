@@ -4,14 +4,12 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
 
-import psutil
 import pytest
-from copies import command, copy_repository, snakemake, surroundings
+from copies import command, copy_repository, kill_after, snakemake, surroundings
 from safetensors import safe_open
 
 from maskfer_nb.chain import file_hash
@@ -41,16 +39,6 @@ def leftovers(folder):
     return [path for path in (folder / RUN).rglob("*") if path.name.startswith((".partial", ".data")) or path.name == "checkpoint.safetensors"]
 
 
-def processes_in(folder):
-    "Processes at work in a folder."
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE: found.append(process)
-        except (psutil.Error, OSError): continue
-    return found
-
-
 def finished(folder):
     "What is done for good: time stamps of rendered faces, executed stages and examined or written parts, and the epochs of each network."
     paths = [path for pattern in ("runs/faces/*/[!.]*.png", f"{RUN}/[01]*.json", f"{RUN}/seed*/[01]*.json", f"{RUN}/.data-*/[!.]*.parquet", f"{RUN}/.data-*/examined/[!.]*") for path in folder.glob(pattern)]
@@ -64,25 +52,6 @@ def epochs_taken_up(log):
     "Network → the epoch that its progress bar began with."
     bars = re.findall(r"(\w+) on cpu:[^|]*\|[^|]*\| (\d+)/(\d+)", log)
     return {name: (int(done), int(total)) for name, done, total in reversed(bars)}  # the first of each
-
-
-def kill_after(folder, seconds, everything):
-    "Start the chain, kill it, with all it started or alone; what it wrote, whether it was still at work, and if not, whether it ended well."
-    log = open(folder / "log.txt", "w+")
-    engine = subprocess.Popen(command(), cwd=folder, env=surroundings(folder), stdout=log, stderr=log, start_new_session=True)
-    try: engine.wait(seconds)
-    except subprocess.TimeoutExpired: pass
-    at_work = engine.poll() is None
-    family = [engine, *psutil.Process(engine.pid).children(recursive=True)] if at_work else []
-    for process in family if everything else family[:1]:
-        try: process.send_signal(signal.SIGKILL)
-        except (psutil.NoSuchProcess, ProcessLookupError): continue
-    engine.wait()
-    end = time.monotonic() + 10
-    while processes_in(folder) and time.monotonic() < end: time.sleep(0.1)
-    assert not processes_in(folder), "somebody works on for a dead engine"
-    log.seek(0)
-    return log.read(), at_work, engine.returncode == 0
 
 
 def test_chains_killed_at_random_moments_end_with_the_same_bytes_and_do_nothing_twice(undisturbed, tmp_path):

@@ -122,19 +122,19 @@ HERE = "--cores", "all", "--max-threads", "8", "--quiet", "all"
 THERE = "--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"
 
 
-def on_slurm(slurm, folder, target):
-    return snakemake(folder, targets=[target], where=THERE, SLURM_CONF=str(slurm), PATH=f"{slurm.parent / 'bin'}:{os.environ['PATH']}")
+def on_slurm(slurm, folder, target, *config):
+    return snakemake(folder, *config, targets=[target], where=THERE, SLURM_CONF=str(slurm), PATH=f"{slurm.parent / 'bin'}:{os.environ['PATH']}")
 
 
-def run_both(slurm, copies, target):
-    "Makes `target` here, then on SLURM with the faces that were rendered here; the jobs that SLURM had."
+def run_both(slurm, copies, target, *config):
+    "Makes `target` here, then, by this configuration, on SLURM with the faces that were rendered here; the jobs that SLURM had."
     here, there = copies
     result = snakemake(here, targets=[target], where=HERE)
     assert result.returncode == 0, result.stdout + result.stderr
     shutil.copytree(here / "runs/faces", there / "runs/faces", dirs_exist_ok=True)
     first = int(ask(slurm, "sbatch", "--parsable", "--hold", "--wrap", "true")) + 1
     start = time.monotonic()
-    result = on_slurm(slurm, there, target)
+    result = on_slurm(slurm, there, target, *config)
     assert result.returncode == 0, result.stdout + result.stderr
     print(f"{target} on SLURM: {time.monotonic() - start:.0f} s")
     return jobs(slurm, first)
@@ -157,8 +157,10 @@ def test_a_study_finds_the_same_on_slurm(slurm, copies):
 
 
 def test_the_chain_makes_the_same_on_slurm(slurm, copies):
-    ran = run_both(slurm, copies, "all")
-    assert ran == [("rule_datasets", "COMPLETED", False), ("rule_evaluation", "COMPLETED", False), ("rule_fecn_wildcards_0", "COMPLETED", True), ("rule_mcn_wildcards_0", "COMPLETED", True)]
+    ran = run_both(slurm, copies, "all", "shards=2")  # and its data sets in shards
+    shards = [f"rule_shard_wildcards_{wildcards}" for wildcards in ("choose_0_1", "examine_0_2", "examine_1_2", "faces_0_1", "write_0_2", "write_1_2")]
+    assert ran == [("rule_datasets", "COMPLETED", False), ("rule_evaluation", "COMPLETED", False), ("rule_fecn_wildcards_0", "COMPLETED", True), ("rule_mcn_wildcards_0", "COMPLETED", True),
+                   *((shard, "COMPLETED", False) for shard in shards)]
     here, there = (json.loads((folder / "runs/smoke-rendered/provenance.json").read_text())["seed0/07_mcn"]["inputs"]["data"] for folder in copies)
     assert here == there
     same_files(copies, "runs/smoke-rendered/seed0/*/predictions.parquet", 4)
