@@ -6,6 +6,7 @@
 #                  both on a cluster: CLUSTER=slurm, by profiles/slurm/config.yaml
 # make test-browser  JupyterLab and its notebooks in headless Chromium (Debian: apt-get install chromium chromium-driver)
 # make test-slow   the graph on a real SLURM of one node, longer fuzzing, and what is known of the locked versions (as root on Debian it installs SLURM)
+# make readme      README.md and docs/scaling.md from their notebooks
 # make lab         JupyterLab on the notebooks
 # make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of yours with SOURCE=… DATA=…
 PYTHON ?= python3
@@ -19,6 +20,7 @@ FERPLUS ?=
 FACIAL_EXPRESSIONS ?=
 CLUSTER ?=
 README ?= README.md
+SCALING ?= docs/scaling.md
 BIN ?= .venv/bin
 # Snakemake's own lock is a file that a crash leaves behind; the Snakefile has one that ends with the process.
 SNAKEMAKE = $(BIN)/snakemake $(if $(CLUSTER),--workflow-profile profiles/$(CLUSTER),--cores all --quiet all) --rerun-incomplete --nolock
@@ -66,6 +68,7 @@ figures:
 
 readme:
 	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' | cat -s > $(README)
+	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/24_scaling.ipynb | cat -s > $(SCALING)
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev setup.py -o requirements.lock

@@ -35,8 +35,8 @@ def write_faces(folder: Path, n: int):
         cv2.imwrite(str(path), np.clip(picture * rng.uniform(0.9, 1.1) + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8))
 
 
-def make_dataset(data: Path, n: int) -> float:
-    "Seconds to make MU and M-FER of all faces of a folder."
+def make_dataset(data: Path, n: int) -> dict:
+    "Seconds to make MU and M-FER of all faces of a folder, and the bytes they take."
     settings = dict(source="folders", data=str(data), classes=["angry", "happy", "normal", "surprised"], size=64, fit="jaw", mu_train=n // 5, mu_test=n // 20, mfer_train=n, mfer_test=n, n_rendered=0, leave_out="", seed=0)
     with tempfile.TemporaryDirectory() as run:
         start = time.perf_counter()
@@ -45,10 +45,10 @@ def make_dataset(data: Path, n: int) -> float:
         mu, mfer, rejects = datasets.choose(work, table, rejects, **settings)
         datasets.write(mu, mfer, rejects, work, Path(run) / "data", settings["size"])
         assert len(table) == n and len(rejects) < n / 10
-        return time.perf_counter() - start
+        return dict(seconds=time.perf_counter() - start, bytes=sum(path.stat().st_size for path in Path(run).rglob("*") if path.is_file()))
 
 
-def predict(data: Path, n: int) -> float:
+def predict(data: Path, n: int) -> dict:
     "Seconds that `maskfer predict` takes for a folder, from its first answer on, for as many faces."
     from maskfer_nb import command
     answers, start = 0, None
@@ -56,7 +56,7 @@ def predict(data: Path, n: int) -> float:
         start = start or time.perf_counter()
         answers += 1
     assert answers == n
-    return (time.perf_counter() - start) * n / (n - 1)
+    return dict(seconds=(time.perf_counter() - start) * n / (n - 1))
 
 
 STAGES = {"dataset": make_dataset, "prediction": predict}
@@ -65,8 +65,8 @@ STAGES = {"dataset": make_dataset, "prediction": predict}
 def child(stage: str, folder: Path, n: int):
     "One measurement, as a line of JSON."
     STAGES[stage](folder / str(WARM_UP), WARM_UP)
-    with Peak() as peak: seconds = STAGES[stage](folder / str(n), n)
-    print(json.dumps(dict(stage=stage, n=n, seconds_a_face=seconds / n, megabytes=peak.megabytes)))
+    with Peak() as peak: found = STAGES[stage](folder / str(n), n)
+    print(json.dumps(dict(stage=stage, n=n, megabytes=peak.megabytes) | {f"{name}_a_face": value / n for name, value in found.items()}))
 
 
 def main():
@@ -85,9 +85,9 @@ def main():
             result = subprocess.run([sys.executable, __file__, "--child", stage, folder, str(n)], capture_output=True, text=True, env=environment)
             if result.returncode: sys.exit(result.stderr)
             found.append(json.loads(result.stdout.splitlines()[-1]))
-    answer = dict(device=device_name(), cpus=os.cpu_count(), jobs=options.jobs, repeats=options.repeats)
+    answer = dict(device=device_name(), cpus=os.cpu_count(), jobs=options.jobs, repeats=options.repeats, faces=list(options.faces))
     for stage in STAGES:
-        at = [{name: float(np.median([run[name] for run in found if (run["stage"], run["n"]) == (stage, n)])) for name in ("seconds_a_face", "megabytes")} for n in options.faces]
+        at = [{name: float(np.median([run[name] for run in found if (run["stage"], run["n"]) == (stage, n)])) for name in ("seconds_a_face", "megabytes", *(["bytes_a_face"] if stage == "dataset" else []))} for n in options.faces]
         print(f"{stage}: " + "; ".join(f"{n:,} faces: {1000 * median['seconds_a_face']:.2f} ms a face, {median['megabytes']:.0f} MB at most" for n, median in zip(options.faces, at)))
         print(f"  {options.faces[1]:,} against {options.faces[0]:,}: " + ", ".join(f"{name} {at[1][name] / at[0][name] - 1:+.1%}" for name in at[0]))
         answer[stage] = {str(n): median for n, median in zip(options.faces, at)}
