@@ -26,7 +26,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from . import fabrics, landmarks, masks
-from .chain import write_json, write_whole
+from .chain import sweep, write_json, write_whole
 from .pictures import SUFFIXES, one_line, read_picture
 
 # %% ../nbs/13_masking.ipynb #45c0c603
@@ -178,6 +178,7 @@ def mask_folder(
     names = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file() and out.resolve() not in path.resolve().parents]
     if not names: raise ValueError(f"{source}: no pictures ({', '.join(SUFFIXES)})")
     out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
     made_with = out / "mask.json"
     if made_with.exists() and (before := json.loads(made_with.read_text())) != options: raise ValueError(f"{out}: holds pictures made with other options, {before}; name another folder")
     write_json(made_with, options)

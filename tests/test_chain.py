@@ -156,6 +156,14 @@ def test_a_study_fills_its_table_and_repeats_only_what_is_missing(smoke):
     assert (first / "fecn/predictions.parquet").read_bytes() == answers
 
 
+def test_a_cluster_would_get_every_step_as_a_job(copy):
+    "`make test-slow` runs it on a real SLURM."
+    result = snakemake(copy, "shards=2", where=("--workflow-profile", "profiles/slurm", "--dry-run"))
+    assert result.returncode == 0, result.stderr
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.M))
+    assert {name: jobs.get(name) for name in ("shard", "datasets", "mcn", "fecn", "evaluation")} == dict(shard="6", datasets="1", mcn="1", fecn="1", evaluation="1"), result.stdout
+
+
 def test_a_study_without_its_photographs_says_how_to_name_them(copy):
     (copy / "profiles/study.yaml").write_text((ROOT / "profiles/study.yaml").read_text())
     result = snakemake(copy, targets=["study"])

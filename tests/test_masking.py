@@ -1,7 +1,9 @@
 """`maskfer mask`: every format in, nothing lost, nothing overwritten."""
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -136,3 +138,29 @@ def test_the_command(folder, tmp_path):
     assert json.loads((tmp_path / "out/mask.json").read_text())["color"] == "navy"
     manual = subprocess.run([*program, "mask", "--help"], capture_output=True, text=True).stdout
     assert all(word in manual for word in ("--kind", "--color", "--fit", "--seed", "--jobs", "rejects.csv", "examples:"))
+
+
+MASK = [sys.executable, "-c", "from maskfer_nb.command import main; main()", "mask"]
+
+
+def test_a_killed_run_goes_on_with_the_same_bytes_and_keeps_its_reasons(face, tmp_path):
+    "Twenty faces and four pictures of nobody, killed when some are written."
+    here = tmp_path / "in"
+    here.mkdir()
+    for number in range(20): face.rotate(number / 4).save(here / f"{number:02}.png")
+    for number in range(4): Image.new("RGB", (150, 150), (number, 90, 90)).save(here / f"{5 * number:02}-blank.png")
+    undisturbed = masking.mask_folder(here, tmp_path / "undisturbed", "random", "random", jobs=1)
+    assert len(undisturbed) == 4
+    out = tmp_path / "out"
+    run = subprocess.Popen([*MASK, here, out, "--kind", "random", "--color", "random", "--jobs", "1"], stderr=subprocess.DEVNULL)
+    while len(list(out.glob("[0-9]*"))) < 7: time.sleep(0.005)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert not (out / "rejects.csv").exists()
+    whole = (out / ".masked.jsonl").read_text().rpartition("\n")[0].splitlines()
+    with open(out / ".masked.jsonl", "a") as record: record.write('["torn')
+    before = {path: path.stat().st_mtime_ns for name, _ in map(json.loads, whole) if (path := out / name).exists()}
+    assert masking.mask_folder(here, out, "random", "random", jobs=1) == undisturbed and before
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {path.name: path.read_bytes() for path in (tmp_path / "undisturbed").iterdir()}
+    assert masking.mask_folder(here, out, "random", "random", jobs=1) == undisturbed

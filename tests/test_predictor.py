@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskfer_nb import fabrics, faces, landmarks, masks
+from maskfer_nb import command, fabrics, faces, landmarks, masks
 from maskfer_nb.predictor import SIDE, MaskedFER, crop
 
 WEIGHTS = Path(__file__).parents[1] / "maskfer_nb/masked_fer"
@@ -82,3 +82,17 @@ def test_no_picture(model, tmp_path):
     with pytest.raises(ValueError, match="notes.png"): model(tmp_path / "notes.png")
     with pytest.raises(TypeError, match="int"): model(3)
     assert model(torch.zeros(3, 64, 64)) == []
+
+
+def test_predictions_go_on_where_they_stopped(people, tmp_path):
+    for number, picture in enumerate(people[0][:5]): cv2.imwrite(str(tmp_path / f"{number}.png"), picture[..., ::-1])
+    (tmp_path / "broken.png").touch()
+    out = tmp_path / "faces.jsonl"
+    command.main(["predict", str(tmp_path), "--out", str(out)])
+    whole = out.read_bytes()
+    assert whole.count(b"\n") == 6 and b"error" in whole
+    out.write_bytes(whole[: len(whole) // 2])
+    command.main(["predict", str(tmp_path), "--out", str(out)])
+    assert out.read_bytes() == whole
+    out.write_text("not an answer\n")
+    with pytest.raises(SystemExit, match="line 1 is not an answer of `maskfer predict`; name another file"): command.main(["predict", str(tmp_path), "--out", str(out)])
