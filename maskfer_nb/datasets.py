@@ -181,7 +181,7 @@ def examine_shard(
     "One machine's shard of the faces that `usable` has to examine in any case."
     first = [i for key, rows in _in_turn(faces, needed, seed).items() for i in rows[: needed[key]]]
     parts = list(enumerate(_parts(first)))[number::shards]
-    with Parallel(n_jobs, return_as="generator") as parallel, tqdm(desc="faces", unit="face", total=sum(len(rows) for _, rows in parts), mininterval=1) as bar:
+    with Parallel(n_jobs, return_as="generator", idle_worker_timeout=10) as parallel, tqdm(desc="faces", unit="face", total=sum(len(rows) for _, rows in parts), mininterval=1) as bar:
         for part, rows in parts: _examined(faces.loc[rows], work / f"examined/0-{part:05}.parquet", parallel, bar, ["stage"])
 
 
@@ -195,7 +195,7 @@ def usable(
     "Examine faces in an order drawn by the seed until each split and label has what it needs, or has no more; returns (faces with `row`, where their landmarks are; rejects)."
     waiting = _in_turn(faces, needed, seed)
     kept, row, first, refused, turn = {key: [] for key in waiting}, {}, {}, [], 0
-    with Parallel(n_jobs, return_as="generator") as parallel, tqdm(desc="faces", unit="face", total=0, mininterval=1) as bar, open(work / "landmarks.f32", "wb") as points:
+    with Parallel(n_jobs, return_as="generator", idle_worker_timeout=10) as parallel, tqdm(desc="faces", unit="face", total=0, mininterval=1) as bar, open(work / "landmarks.f32", "wb") as points:
         while batch := [(key, i) for key, rows in waiting.items() for i in rows[: needed[key] - len(kept[key])]]:
             bar.total += len(batch)
             waiting = {key: rows[needed[key] - len(kept[key]) :] for key, rows in waiting.items()}
@@ -327,7 +327,7 @@ def write_shard(
 
     A part's lines of metadata.csv (file_name, face_id, label, expression, subject, texture, polygon and landmarks as JSON, pixels of the saved picture) are written when all its pictures are there."""
     points, parts = read_landmarks(work), [(work / "data" / name, part, rows) for name, faces in sheets.items() for part, rows in enumerate(_parts(faces))][number::shards]
-    with Parallel(n_jobs, return_as="generator") as parallel, tqdm(desc="pictures", unit="face", total=sum(len(rows) for *_, rows in parts), mininterval=1) as bar:
+    with Parallel(n_jobs, return_as="generator", idle_worker_timeout=10) as parallel, tqdm(desc="pictures", unit="face", total=sum(len(rows) for *_, rows in parts), mininterval=1) as bar:
         for folder, part, rows in parts:
             if not ((done := folder / f"metadata-{part:05}.csv").exists() or (folder / "metadata.csv").exists()):
                 for name in rows.name.unique(): (folder / name).mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .chain import file_hash, write_whole
+from .chain import file_hash, sweep, write_whole
 
 # %% ../nbs/00_faces.ipynb #aabecb39
 _LANDMARKS = [  # iBUG order, as vertices of MakeHuman's base mesh
@@ -517,11 +517,12 @@ def render(
     decides = [file_hash(here / name) for name in ("faces.py", "head.npz")], seed, list(classes), sorted(settings.items())
     folder = Path(folder) / f"rendered-{hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     table = parameters(n, seed, classes)
     jobs = (delayed(_render_subject)(rows, folder, **settings) for _, rows in table.groupby("subject", sort=False))
     points = []
     with tqdm(total=n, desc="rendering faces", unit="face", delay=2, mininterval=1) as bar:
-        for done in Parallel(n_jobs, return_as="generator")(jobs):
+        for done in Parallel(n_jobs, return_as="generator", idle_worker_timeout=10)(jobs):  # seconds; five minutes is long for workers of a kernel that was killed
             points += done
             bar.update(len(done))
     paths = [str(folder / face_id) for face_id in table.face_id]

@@ -34,12 +34,12 @@ def snakemake(folder, *config, **options):
     return subprocess.run(command(*config, **options), cwd=folder, capture_output=True, text=True, env=surroundings(folder, **environment))
 
 
-def processes_in(folder):
-    "Processes at work in a folder."
+def processes_in(folder, idle=False):
+    "Processes at work in a folder; joblib's workers, which idle for half a minute when their work is done, if asked for."
     found = []
     for process in psutil.process_iter():
         try:
-            if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE: found.append(process)
+            if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE and (idle or "loky" not in " ".join(process.cmdline())): found.append(process)
         except (psutil.Error, OSError): continue
     return found
 

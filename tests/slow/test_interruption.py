@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from copies import command, copy_repository, kill_after, snakemake, surroundings
+from copies import command, copy_repository, kill_after, processes_in, snakemake, surroundings
 from safetensors import safe_open
 
 from maskfer_nb.chain import file_hash
@@ -66,6 +66,9 @@ def test_chains_killed_at_random_moments_end_with_the_same_bytes_and_do_nothing_
             check(folder, before, epochs, log)
         assert results(folder) == results(reference) and not leftovers(folder)
     print(f"{kills} kills, {chains} chains")
+    end = time.monotonic() + 60
+    while processes_in(tmp_path, idle=True) and time.monotonic() < end: time.sleep(0.5)
+    assert not processes_in(tmp_path, idle=True)
 
 
 def check(folder, before, epochs, log):
