@@ -38,6 +38,7 @@ SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides  # more cores and memory than this machine may have
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=64000 Gres=gpu:2
+MinJobAge=3600
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 PROGRAMS = "munged", "slurmctld", "slurmd", "sbatch"
