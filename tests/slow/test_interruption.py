@@ -1,4 +1,5 @@
 "The smoke chain under `kill -9`, on a full disk, in a folder that is read-only, and started twice: nothing is lost, torn or done twice."
+import base64
 import json
 import os
 import random
@@ -39,9 +40,16 @@ def leftovers(folder):
     return [path for path in (folder / RUN).rglob("*") if path.name.startswith((".partial", ".data")) or path.name == "checkpoint.safetensors"]
 
 
+STAGES = {"04_datasets.json": "data/", "seed0/07_mcn.json": "seed0/mcn/", "seed0/08_fecn.json": "seed0/fecn/", "10_evaluation.json": "report"}
+
+
 def finished(folder):
-    "What is done for good: time stamps of rendered faces, executed stages and examined or written parts, and the epochs of each network."
-    paths = [path for pattern in ("runs/faces/*/[!.]*.png", f"{RUN}/[01]*.json", f"{RUN}/seed*/[01]*.json", f"{RUN}/.data-*/[!.]*.parquet", f"{RUN}/.data-*/examined/[!.]*") for path in folder.glob(pattern)]
+    """What is done for good: time stamps of rendered faces, executed stages and examined or written parts, and the epochs of each network.
+
+    A stage is done when Snakemake has noted it, a moment after its last file; killed in between, its notebook runs again, on the faces, parts and epochs that are here."""
+    under_way = [base64.urlsafe_b64decode(mark.name).decode() for mark in (folder / ".snakemake/incomplete").glob("*")]
+    paths = [folder / RUN / stage for stage, makes in STAGES.items() if (folder / RUN / stage).exists() and not any(output.startswith(f"{RUN}/{makes}") for output in under_way)]
+    paths += [path for pattern in ("runs/faces/*/[!.]*.png", f"{RUN}/.data-*/[!.]*.parquet", f"{RUN}/.data-*/examined/[!.]*") for path in folder.glob(pattern)]
     epochs = {}
     for path in (folder / RUN).glob("seed*/*/checkpoint.safetensors"):
         with safe_open(path, "pt") as file: epochs[path.parent.name] = len(json.loads(file.metadata()["history"]))
