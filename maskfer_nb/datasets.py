@@ -332,7 +332,7 @@ def write_shard(
             if not ((done := folder / f"metadata-{part:05}.csv").exists() or (folder / "metadata.csv").exists()):
                 for name in rows.name.unique(): (folder / name).mkdir(parents=True, exist_ok=True)
                 lines = []
-                for line in parallel(delayed(_write_face)(face, points[face.row], folder, size, fit) for face in rows.itertuples()):
+                for line in parallel(delayed(_write_face)(face, np.array(points[face.row]), folder, size, fit) for face in rows.itertuples()):
                     lines.append(line)
                     bar.update()
                 write_whole(done, functools.partial(pd.DataFrame(lines).to_csv, index=False, header=part == 0))
