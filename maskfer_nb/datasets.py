@@ -44,7 +44,7 @@ def work_folder(
     decides = settings, data and (data.st_size, data.st_mtime_ns), [file_hash(Path(str(files("maskfer_nb"))) / name) for name in _CODE]
     work = run / f".data-{hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]}"
     for other in run.glob(".data-*"):
-        if other != work: shutil.rmtree(other)
+        if other != work: shutil.rmtree(other, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     return work
 
