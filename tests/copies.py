@@ -44,10 +44,10 @@ def processes_in(folder, idle=False):
     return found
 
 
-def kill_after(folder, seconds=600, everything=True, when=lambda: False):
+def kill_after(folder, seconds=600, everything=True, when=lambda: False, targets=()):
     "Start the chain, kill it after so many seconds or `when` it is time, with all it started or alone; what it wrote, whether it was still at work, and if not, whether it ended well."
     log = open(folder / "log.txt", "w+")
-    engine = subprocess.Popen(command(), cwd=folder, env=surroundings(folder), stdout=log, stderr=log, start_new_session=True)
+    engine = subprocess.Popen(command(targets=targets), cwd=folder, env=surroundings(folder), stdout=log, stderr=log, start_new_session=True)
     end = time.monotonic() + seconds
     while engine.poll() is None and time.monotonic() < end and not when(): time.sleep(0.02)
     at_work = engine.poll() is None

@@ -87,10 +87,11 @@ def test_a_chain_that_was_killed_goes_on_and_predicts_the_same(smoke):
     first = data(), results()
     shutil.rmtree(folder / RUN / "data")
     shutil.rmtree(folder / RUN / "seed0/mcn")
-    _, at_work, _ = kill_after(folder, when=(folder / RUN / "seed0/mcn/checkpoint.safetensors").exists)
+    targets = [f"{RUN}/seed0/mcn/model.safetensors"]
+    _, at_work, _ = kill_after(folder, when=(folder / RUN / "seed0/mcn/checkpoint.safetensors").exists, targets=targets)
     assert at_work and not (folder / RUN / "seed0/mcn/predictions.parquet").exists()
     made = (folder / RUN / "04_datasets.json").stat().st_mtime_ns
-    assert snakemake(folder, targets=[f"{RUN}/seed0/mcn/model.safetensors"]).returncode == 0
+    assert snakemake(folder, targets=targets).returncode == 0
     assert (data(), results()) == first and (folder / RUN / "04_datasets.json").stat().st_mtime_ns == made
 
 
