@@ -6,8 +6,9 @@ import sys
 
 from maskfer_nb.chain import check_room, code_hash, file_hash, hold
 
-try: check_room(".")
-except OSError as error: sys.exit(f"✗ {error}")
+if workflow.is_main_process:  # and not in every job that reads this file again
+    try: check_room(".")
+    except OSError as error: sys.exit(f"✗ {error}")
 
 profile = config.setdefault("profile", "small")
 configfile: f"profiles/{profile}.yaml"

@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from .chain import write_whole
 from .networks import Attended
+from .pictures import one_line
 
 # %% ../nbs/06_training.ipynb #80776401
 class Faces(NamedTuple):
@@ -144,7 +145,7 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         return json.loads(metadata["history"])
     except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:200]}); remove it to train from the start") from error
+        raise ValueError(f"{path}: not a checkpoint ({one_line(error)[:200]}); remove it to train from the start") from error
 
 # %% ../nbs/06_training.ipynb #d6867b78
 def learning_rate(
