@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -236,6 +237,7 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # torchrun has started the processes already, and says how many there are on how many machines
+    warnings.filterwarnings("ignore", "The `srun` command")  # what Lightning says wherever SLURM is installed; torchrun and single processes need none
     fabric = Fabric(devices=int(os.environ.get("LOCAL_WORLD_SIZE", devices)), num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)), precision=precision)
     history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak, precision, picks)
     network.load_state_dict(load_file(folder / "best.safetensors"))
