@@ -1,5 +1,6 @@
 "Copies of the repository in which tests run its graph."
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -35,11 +36,11 @@ def snakemake(folder, *config, **options):
 
 
 def processes_in(folder, idle=False):
-    "Processes at work in a folder; joblib's workers, which idle for half a minute when their work is done, if asked for."
+    "Processes at work in a folder; if asked for, also joblib's workers, which idle for half a minute when their work is done, and the trackers that wait for those."
     found = []
     for process in psutil.process_iter():
         try:
-            if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE and (idle or "loky" not in " ".join(process.cmdline())): found.append(process)
+            if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE and (idle or not re.search("loky|resource_tracker", " ".join(process.cmdline()))): found.append(process)
         except (psutil.Error, OSError): continue
     return found
 
