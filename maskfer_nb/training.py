@@ -36,6 +36,9 @@ from .chain import write_whole
 from .networks import Attended
 from .pictures import one_line
 
+warnings.filterwarnings("ignore", "The `srun` command")  # what Lightning says wherever SLURM is installed; torchrun and single processes need none
+
+
 # %% ../nbs/06_training.ipynb #80776401
 class Faces(NamedTuple):
     "A split of a data set in memory."
@@ -237,7 +240,6 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # torchrun has started the processes already, and says how many there are on how many machines
-    warnings.filterwarnings("ignore", "The `srun` command")  # what Lightning says wherever SLURM is installed; torchrun and single processes need none
     fabric = Fabric(devices=int(os.environ.get("LOCAL_WORLD_SIZE", devices)), num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)), precision=precision)
     history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak, precision, picks)
     network.load_state_dict(load_file(folder / "best.safetensors"))
