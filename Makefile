@@ -5,7 +5,7 @@
 #                  with a GPU, STUDY=study-paper: the paper's size, in results/study-paper/
 #                  both on a cluster: CLUSTER=slurm, by profiles/slurm/config.yaml
 # make test-browser  JupyterLab and its notebooks in headless Chromium (Debian: apt-get install chromium chromium-driver)
-# make test-slow   SLURM of one node, twenty kills, full disks, torchrun, a thousand mutated pictures, an audit of the locked versions (as root on Debian it installs SLURM)
+# make test-slow   in forty minutes: SLURM of one node, twenty kills, full disks, torchrun, a thousand mutated pictures, an audit of the locked versions (as root on Debian it installs SLURM)
 # make readme      README.md and docs/scaling.md from their notebooks
 # make lab         JupyterLab on the notebooks
 # make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of yours with SOURCE=… DATA=…
