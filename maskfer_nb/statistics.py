@@ -36,9 +36,9 @@ def resampled_means(
 ) -> np.ndarray:  # (draws,)
     "Means of tables whose rows and columns are drawn with replacement, independently."
     rng, (images, seeds) = np.random.default_rng(seed), values.shape
-    rows = rng.multinomial(images, np.full(images, 1 / images), draws) / images
-    columns = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
-    return ((rows @ values) * columns).sum(1)
+    rows = rng.multinomial(images, np.full(images, 1 / images), draws)
+    columns = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws)
+    return ((rows @ values) * columns).sum(1) / (images * seeds)  # whole numbers are summed exactly: a mean of zero is zero on every machine
 
 
 def interval(
