@@ -68,7 +68,7 @@ figures:
 
 readme:
 	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' | cat -s > $(README)
-	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/24_scaling.ipynb | cat -s > $(SCALING)
+	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/95_scaling.ipynb | cat -s > $(SCALING)
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev setup.py -o requirements.lock

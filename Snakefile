@@ -4,7 +4,7 @@ import json
 import re
 import sys
 
-from maskfer_nb.chain import check_room, code_hash, file_hash, hold
+from maskfer_nb.files import check_room, code_hash, file_hash, hold
 
 if workflow.is_main_process:  # and not in every job that reads this file again
     try: check_room(".")
@@ -42,7 +42,7 @@ def step(notebook, inputs="", run=RUN):
     return f"LOKY_MAX_CPU_COUNT={{threads}} exec {sys.executable} -c 'from maskfer_nb.chain import main; main()' nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
 
 
-DATASETS_CODE = code("04_datasets", "faces", "pictures", "sources", "landmarks", "fabrics", "masks") + [file_hash("maskfer_nb/head.npz")]
+DATASETS_CODE = code("01_datasets", "faces", "pictures", "sources", "landmarks", "fabrics", "masks") + [file_hash("maskfer_nb/head.npz")]
 
 
 locks = []  # held as long as Snakemake runs
@@ -63,7 +63,7 @@ def shards(step):
     return [f"{RUN}/shards/{step}-{number}-of-{of}" for of in [SHARDS if step in ("examine", "write") else 1] for number in range(of)]
 
 
-rule shard:  # 04_datasets goes on from what these have put in its work folder, and does without them
+rule shard:  # 01_datasets goes on from what these have put in its work folder, and does without them
     input: lambda wildcards: shards(AFTER[wildcards.step]) if wildcards.step in AFTER else [data] if data else []
     output: touch(f"{RUN}/shards/{{step}}-{{number}}-of-{{of}}")
     threads: ALL_CORES
@@ -76,34 +76,34 @@ rule shard:  # 04_datasets goes on from what these have put in its work folder, 
 rule datasets:
     input: [data] if data else [], shards("write") if SHARDS > 1 else []
     output: f"{RUN}/data/table1.csv", f"{RUN}/data/rejects.csv", f"{RUN}/figures/figure5.png"
-    log: f"{RUN}/04_datasets.ipynb"
+    log: f"{RUN}/01_datasets.ipynb"
     threads: ALL_CORES
     params:
         notebook=parameters(source=source, data=data, **config["datasets"]),
         code=DATASETS_CODE,
-    shell: step("04_datasets", "{input:q}")
+    shell: step("01_datasets", "{input:q}")
 
 
 rule mcn:
     input: rules.datasets.output[0]
     output: f"{RUN}/seed{{seed}}/mcn/model.safetensors", f"{RUN}/seed{{seed}}/mcn/predictions.parquet", f"{RUN}/seed{{seed}}/mcn/attention.npz"
-    log: f"{RUN}/seed{{seed}}/07_mcn.ipynb"
+    log: f"{RUN}/seed{{seed}}/02_mcn.ipynb"
     threads: ALL_CORES
     params:
         notebook=parameters(**config["mcn"]),
-        code=code("07_mcn", "networks", "training"),
-    shell: step("07_mcn", f"{RUN}/data")
+        code=code("02_mcn", "networks", "training"),
+    shell: step("02_mcn", f"{RUN}/data")
 
 
 rule fecn:
     input: rules.datasets.output[0], rules.mcn.output[0]
     output: expand(f"{RUN}/seed{{{{seed}}}}/{{network}}/predictions.parquet", network=["vgg11", "abn", "fecn"])
-    log: f"{RUN}/seed{{seed}}/08_fecn.ipynb"
+    log: f"{RUN}/seed{{seed}}/03_fecn.ipynb"
     threads: ALL_CORES
     params:
         notebook=parameters(**config["fecn"]),
-        code=code("08_fecn", "networks", "training", "mcn"),
-    shell: step("08_fecn", f"{RUN}/data {{input[1]:q}}")
+        code=code("03_fecn", "networks", "training", "mcn"),
+    shell: step("03_fecn", f"{RUN}/data {{input[1]:q}}")
 
 
 rule evaluation:
@@ -112,11 +112,11 @@ rule evaluation:
         expand(rules.mcn.output, seed=seeds),
         expand(rules.fecn.output, seed=seeds),
     output: f"{RUN}/report.html", expand(f"{RUN}/tables/table{{n}}.csv", n=[1, 2, 3]), expand(f"{RUN}/figures/figure{{n}}.png", n=[6, 7])
-    log: f"{RUN}/10_evaluation.ipynb"
+    log: f"{RUN}/04_evaluation.ipynb"
     params:
         notebook=parameters(only_seeds=seeds),
-        code=code("10_evaluation"),
-    shell: step("10_evaluation", "{input:q}")
+        code=code("04_evaluation"),
+    shell: step("04_evaluation", "{input:q}")
 
 
 include: "study.smk"

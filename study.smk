@@ -33,38 +33,38 @@ rule study:
 rule study_datasets:
     input: study_data
     output: f"{SET}/data/table1.csv"
-    log: f"{SET}/04_datasets.ipynb"
+    log: f"{SET}/01_datasets.ipynb"
     threads: ALL_CORES
     params:
         notebook=study_parameters(source=lambda wildcards: study["sets"][wildcards.set]["source"], fit=lambda wildcards: study["sets"][wildcards.set]["fit"],
                                   data=lambda wildcards: next(iter(study_data(wildcards)), ""), **study["datasets"]),
         code=DATASETS_CODE,
-    shell: step("04_datasets", "{input:q}", HERE)
+    shell: step("01_datasets", "{input:q}", HERE)
 
 
 rule study_seed:
     input: rules.study_datasets.output
-    output: f"{SET}/seed{{seed}}/16_study.json"  # its provenance, written last; what it puts in results/ grows row by row and outlives an interruption
-    log: f"{SET}/seed{{seed}}/16_study.ipynb"
+    output: f"{SET}/seed{{seed}}/30_study.json"  # its provenance, written last; what it puts in results/ grows row by row and outlives an interruption
+    log: f"{SET}/seed{{seed}}/30_study.ipynb"
     params:
         notebook=study_parameters(results=lambda wildcards: f"{FOUND}/{wildcards.set}", seed=lambda wildcards: int(wildcards.seed), networks=study_networks, **study["training"]),
-        code=code("16_study", "attention", "fecn", "mcn", "networks", "training"),
-    shell: step("16_study", f"{HERE}/data", HERE)
+        code=code("30_study", "attention", "fecn", "mcn", "networks", "training"),
+    shell: step("30_study", f"{HERE}/data", HERE)
 
 
 rule polarity:
     input: f"{FIRST}/data/table1.csv"
-    output: f"{FIRST}/19_polarity.json"
-    log: f"{FIRST}/19_polarity.ipynb"
+    output: f"{FIRST}/31_polarity.json"
+    log: f"{FIRST}/31_polarity.ipynb"
     params:
         notebook=json.dumps({"run": FIRST, "results": FOUND, "width": study["training"]["width"], "epochs": study["training"]["mcn_epochs"], "precision": study["training"]["precision"]}, sort_keys=True),
-        code=code("19_polarity", "attention", "networks", "training"),
-    shell: step("19_polarity", f"{FIRST}/data", FIRST)
+        code=code("31_polarity", "attention", "networks", "training"),
+    shell: step("31_polarity", f"{FIRST}/data", FIRST)
 
 
 rule findings:
-    input: rules.polarity.output, [f"runs/{STUDY}/{name}/seed{seed}/16_study.json" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
+    input: rules.polarity.output, [f"runs/{STUDY}/{name}/seed{seed}/30_study.json" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
     output: REPORT
-    log: f"runs/{STUDY}/17_findings.ipynb"
-    params: notebook=json.dumps({"results": FOUND, "report": REPORT}), code=code("17_findings", "statistics"),
-    shell: step("17_findings", FOUND, f"runs/{STUDY}")
+    log: f"runs/{STUDY}/32_findings.ipynb"
+    params: notebook=json.dumps({"results": FOUND, "report": REPORT}), code=code("32_findings", "statistics"),
+    shell: step("32_findings", FOUND, f"runs/{STUDY}")

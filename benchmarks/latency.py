@@ -17,7 +17,7 @@ import onnxruntime
 import torch
 
 from maskfer_nb import faces
-from maskfer_nb.chain import write_json
+from maskfer_nb.files import write_json
 from maskfer_nb.export import export
 from maskfer_nb.pictures import SUFFIXES, read_image
 from maskfer_nb.predictor import SIDE, MaskedFER
@@ -70,7 +70,7 @@ def main():
     session, rng = onnx_session(), np.random.default_rng(0)
     onnx = median_ms(lambda face: session.run(None, {"faces": face}), [rng.integers(0, 256, (1, SIDE, SIDE, 3), np.uint8) for _ in range(args.n)])
     if args.pictures: pictures = [read_image(path) for path in sorted(args.pictures.rglob("*")) if path.suffix.lower() in SUFFIXES][: args.n]
-    else: pictures = [faces.photograph(row, 350)[0] for _, row in faces.parameters(8, seed=0, classes=("happy", "surprised")).iterrows()] * -(-args.n // 8)
+    else: pictures = [faces.photograph(row, 350)[0] for _, row in faces.recipes(8, seed=0, classes=("happy", "surprised")).iterrows()] * -(-args.n // 8)
     whole = median_ms(model, pictures[: args.n])
     print(f"one face crop, both ways round: torch {crop:.1f} ms, onnxruntime {onnx:.1f} ms; one picture of {pictures[0].shape[1]}x{pictures[0].shape[0]} pixels, from array to answers: {whole:.1f} ms, {1000 / whole:.0f} a second; one thread")
     found = dict(crop_ms=crop, onnx_crop_ms=onnx, picture_ms=whole)

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from maskfer_nb import fabrics, faces, landmarks, masking, masks
-from maskfer_nb.chain import write_json
+from maskfer_nb.files import write_json
 from maskfer_nb.pictures import SUFFIXES, read_image
 
 

@@ -20,7 +20,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import balanced_accuracy_score
 
 from maskfer_nb import landmarks, masks, sources
-from maskfer_nb.chain import root, write_json
+from maskfer_nb.files import root, write_json
 from maskfer_nb.predictor import MaskedFER
 
 FOUR = ["angry", "happy", "normal", "surprised"]

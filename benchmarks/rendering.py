@@ -60,7 +60,7 @@ def main():
 
     import drjit
     drjit.set_thread_count(1)
-    rows = [row for _, row in faces.parameters(24).iterrows()]
+    rows = [row for _, row in faces.recipes(24).iterrows()]
     faces.photograph(rows[0], args.size)  # mitsuba's own start
     naive = np.mean([(forget(), timed(faces.photograph, row, args.size))[1] for row in rows])
     print(f"naive: {1 / naive:.1f} faces/s; ratio {args.faces / together * naive:.1f}")

@@ -19,7 +19,8 @@ from rendering import Peak
 from tqdm import tqdm
 
 from maskfer_nb import datasets, faces
-from maskfer_nb.chain import device_name, root, write_json
+from maskfer_nb.files import root, write_json
+from maskfer_nb.training import device_name
 
 WARM_UP = 64  # faces
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from copies import ROOT, STUDY, copy_repository, kill_after, snakemake
 
-from maskfer_nb.chain import hold
+from maskfer_nb.files import hold
 
 RUN = Path("runs/smoke-rendered")
 
@@ -48,7 +48,7 @@ def test_it_makes_every_table_and_figure(smoke):
     run = folder / RUN
     for name in ["report.html", "provenance.json", "data/rejects.csv", *(f"tables/table{n}.csv" for n in (1, 2, 3)), *(f"figures/figure{n}.png" for n in (5, 6, 7))]:
         assert (run / name).stat().st_size > 0, name
-    assert "report.html" in result.stdout and re.search("✓ .*08_fecn: [0-9]+ s", result.stderr)
+    assert "report.html" in result.stdout and re.search("✓ .*03_fecn: [0-9]+ s", result.stderr)
     predictions = pd.read_parquet(run / "seed0/fecn/predictions.parquet")
     assert len(predictions) == 64 and np.allclose(predictions.filter(regex="^p_").sum(axis=1), 1, atol=1e-4)
     maps = np.load(run / "seed0/mcn/attention.npz")
@@ -58,10 +58,10 @@ def test_it_makes_every_table_and_figure(smoke):
 
 def test_provenance_says_what_was_done(smoke):
     stages = json.loads((smoke[0] / RUN / "provenance.json").read_text())
-    assert list(stages) == ["04_datasets", "seed0/07_mcn", "seed0/08_fecn", "10_evaluation"]
+    assert list(stages) == ["01_datasets", "seed0/02_mcn", "seed0/03_fecn", "04_evaluation"]
     for stage in stages.values():
         assert {"commit", "parameters", "packages", "device", "seconds", "inputs"} <= set(stage)
-    assert stages["seed0/07_mcn"]["parameters"]["epochs"] == 15 and "data" in stages["seed0/07_mcn"]["inputs"]
+    assert stages["seed0/02_mcn"]["parameters"]["epochs"] == 15 and "data" in stages["seed0/02_mcn"]["inputs"]
 
 
 def test_a_second_run_does_nothing(smoke):
@@ -76,23 +76,23 @@ def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
     result = snakemake(folder)
     assert result.returncode == 0, result.stdout + result.stderr
     after = executed(folder)
-    assert {name for name in after if after[name] != before[name]} == {"seed0/08_fecn", "10_evaluation"}
+    assert {name for name in after if after[name] != before[name]} == {"seed0/03_fecn", "04_evaluation"}
     assert len(pd.read_csv(folder / RUN / "seed0/fecn/history.csv")) == 1
 
 
 def test_a_chain_that_was_killed_goes_on_and_predicts_the_same(smoke):
     folder = smoke[0]
     results = lambda: [(folder / RUN / f"seed0/mcn/{name}").read_bytes() for name in ("model.safetensors", "predictions.parquet", "attention.npz")]
-    data = lambda: json.loads((folder / RUN / "seed0/07_mcn.json").read_text())["inputs"]["data"]
+    data = lambda: json.loads((folder / RUN / "seed0/02_mcn.json").read_text())["inputs"]["data"]
     first = data(), results()
     shutil.rmtree(folder / RUN / "data")
     shutil.rmtree(folder / RUN / "seed0/mcn")
     targets = [f"{RUN}/seed0/mcn/model.safetensors"]
     _, at_work, _ = kill_after(folder, when=(folder / RUN / "seed0/mcn/checkpoint.safetensors").exists, targets=targets)
     assert at_work and not (folder / RUN / "seed0/mcn/predictions.parquet").exists()
-    made = (folder / RUN / "04_datasets.json").stat().st_mtime_ns
+    made = (folder / RUN / "01_datasets.json").stat().st_mtime_ns
     assert snakemake(folder, targets=targets).returncode == 0
-    assert (data(), results()) == first and (folder / RUN / "04_datasets.json").stat().st_mtime_ns == made
+    assert (data(), results()) == first and (folder / RUN / "01_datasets.json").stat().st_mtime_ns == made
 
 
 def test_a_second_engine_is_told_to_wait(smoke):
@@ -102,8 +102,8 @@ def test_a_second_engine_is_told_to_wait(smoke):
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"epoch": 3}, "07_mcn.ipynb: no parameter 'epoch'; it has run, seed, width"),
-    ({"epochs": "many"}, "07_mcn.ipynb: 'epochs' must be int, not 'many'"),
+    ({"epoch": 3}, "02_mcn.ipynb: no parameter 'epoch'; it has run, seed, width"),
+    ({"epochs": "many"}, "02_mcn.ipynb: 'epochs' must be int, not 'many'"),
 ])
 def test_a_wrong_parameter_is_an_error_that_names_it(smoke, changes, message):
     change_profile(smoke[0], "mcn", **changes)
@@ -115,8 +115,8 @@ def test_a_failing_cell_stops_the_chain_with_its_error_and_keeps_the_notebook(sm
     folder = smoke[0]
     change_profile(folder, "mcn", combine="sum")
     result = snakemake(folder)
-    assert result.returncode != 0 and "07_mcn.ipynb, cell" in result.stderr and "KeyError: 'sum'" in result.stderr
-    kept = nbformat.read(folder / RUN / "seed0/07_mcn.ipynb", 4)
+    assert result.returncode != 0 and "02_mcn.ipynb, cell" in result.stderr and "KeyError: 'sum'" in result.stderr
+    kept = nbformat.read(folder / RUN / "seed0/02_mcn.ipynb", 4)
     assert any(output.output_type == "error" and output.ename == "KeyError" for cell in kept.cells for output in cell.get("outputs", []))
 
 

@@ -62,7 +62,7 @@ def make_run(run, classes=FOUR, seeds=(0, 1), each=15):
                  columns=["face_id", "stage", "reason"]).to_csv(run / "data/rejects.csv", index=False)
     made = {"commit": "0123abc", "parameters": {"run": "runs/made-up"}, "inputs": {"faces.zip": "ab" * 32}, "device": "CPU, 2 threads", "system": "Linux", "cpus": 2,
             "python": "3.11.7", "packages": {"torch": "2.15.0", "numpy": "2.4.6"}, "seconds": 12.5, "finished": "2026-01-01T00:00:00Z"}
-    stages = ["04_datasets", *(f"seed{s}/{n}" for s in seeds for n in ("07_mcn", "08_fecn"))]
+    stages = ["01_datasets", *(f"seed{s}/{n}" for s in seeds for n in ("02_mcn", "03_fecn"))]
     (run / "provenance.json").write_text(json.dumps({name: {**made, "notebook": name.split("/")[-1]} for name in stages}))
     (run / "figures").mkdir()
     cv2.imwrite(str(run / "figures/figure5.png"), np.hstack([drawn_face("happy", True, t) for t in (160, 180, 200)]))
@@ -222,8 +222,8 @@ def test_report_is_self_contained(run):
     pd.testing.assert_frame_equal(pd.read_csv(run / "tables/table3.csv"), ev.table3(run))
 
 
-@pytest.mark.parametrize("missing, remedy", [("seed1/fecn/predictions.parquet", "08_fecn"), ("seed0/mcn/predictions.parquet", "07_mcn"), ("seed0/abn/attention.npz", "08_fecn"),
-                                             ("data/table1.csv", "04_datasets"), ("figures/figure5.png", "04_datasets"), ("seed1/vgg11/history.csv", "08_fecn")])
+@pytest.mark.parametrize("missing, remedy", [("seed1/fecn/predictions.parquet", "03_fecn"), ("seed0/mcn/predictions.parquet", "02_mcn"), ("seed0/abn/attention.npz", "03_fecn"),
+                                             ("data/table1.csv", "01_datasets"), ("figures/figure5.png", "01_datasets"), ("seed1/vgg11/history.csv", "03_fecn")])
 def test_missing_file_is_named_with_its_remedy(tmp_path, missing, remedy):
     path = make_run(tmp_path / "run", each=3)
     (path / missing).unlink()
@@ -244,7 +244,7 @@ def test_photographs_are_said_to_be_photographs_and_bare_runs_report(tmp_path):
 
 
 def test_no_seeds(tmp_path):
-    with pytest.raises(FileNotFoundError, match="seed0.*07_mcn"): ev.predictions(tmp_path)
+    with pytest.raises(FileNotFoundError, match="seed0.*02_mcn"): ev.predictions(tmp_path)
 
 
 def test_chosen_seeds_alone_are_evaluated(tmp_path):

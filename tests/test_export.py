@@ -23,7 +23,7 @@ def file(tmp_path_factory):
 def hundred():
     "Twenty rendered people, bare and under four masks each, as a camera with 72 by 64 pixels sees them."
     people = []
-    for _, row in faces.parameters(20, seed=8).iterrows():
+    for _, row in faces.recipes(20, seed=8).iterrows():
         bare, points = faces.photograph(row, 72)[0], faces.landmarks(row, 72)
         people += [bare, *(masks.paste(bare, points, fabrics.mask(kind, color), fit).image for kind, color, fit in (("surgical", "white", "jaw"), ("cloth", "black", "rigid"), ("kn95", "lightblue", "jaw"), ("cloth", "random", "rigid")))]
     return np.stack(people)[:100, :, 4:-4]

@@ -17,7 +17,7 @@ ASSET = Path(str(files("maskfer_nb") / "head.npz"))
 @pytest.fixture(scope="module")
 def geometry():
     "Parameters and landmarks of 100 people in four expressions each, all seen from the front."
-    table = faces.parameters(400, seed=7).assign(picture_yaw=0, picture_pitch=0, picture_roll=0)
+    table = faces.recipes(400, seed=7).assign(picture_yaw=0, picture_pitch=0, picture_roll=0)
     return table, np.stack([faces.landmarks(row) for _, row in table.iterrows()])
 
 
@@ -73,7 +73,7 @@ def test_expressions_move_what_they_should(geometry):
 
 
 def test_jaw_points_of_turned_heads_lie_on_the_outline():
-    table = faces.parameters(400, seed=7)
+    table = faces.recipes(400, seed=7)
     turned = table[table.picture_yaw.abs() > .3].head(12)
     assert len(turned) == 12
     on_edge = []
@@ -119,4 +119,4 @@ def test_other_parameters_go_to_another_folder(rendered, folder):
 
 
 def test_an_unknown_class_is_an_error_that_lists_them():
-    with pytest.raises(ValueError, match="no class 'bored'; there are angry, happy"): faces.parameters(4, classes=("happy", "bored"))
+    with pytest.raises(ValueError, match="no class 'bored'; there are angry, happy"): faces.recipes(4, classes=("happy", "bored"))

@@ -63,7 +63,7 @@ def test_rigid_does_not_know_the_lower_face(rendered):
 @pytest.mark.parametrize("fit", list(masks.FITS))
 @pytest.mark.parametrize("turn", [-0.7, -0.35, 0, 0.35, 0.7])
 def test_turned_and_tilted_heads_keep_a_mask_in_one_piece(fit, turn):
-    table = faces.parameters(8, seed=4)
+    table = faces.recipes(8, seed=4)
     table["picture_yaw"] = turn
     for _, row in table.iterrows():
         landmarks = faces.landmarks(row)
@@ -149,7 +149,7 @@ def templates(tmp_path):
 def test_a_folder_of_templates_as_masktheface_has(templates):
     found = fabrics.read_templates(templates)
     assert list(found) == ["plain"] and len(found["plain"].turned) == 2
-    table = faces.parameters(4, seed=4)
+    table = faces.recipes(4, seed=4)
     for turn, channel in ((0, 0), (-0.5, 1), (0.5, 2)):
         table["picture_yaw"] = turn
         row = table.iloc[2]

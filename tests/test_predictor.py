@@ -20,7 +20,7 @@ def model():
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
     "Rendered people: pictures, landmarks."
-    rows = [row for _, row in faces.parameters(12, seed=21, classes=("happy", "surprised", "normal")).iterrows()]
+    rows = [row for _, row in faces.recipes(12, seed=21, classes=("happy", "surprised", "normal")).iterrows()]
     return [faces.photograph(row, 160)[0] for row in rows], [faces.landmarks(row, 160) for row in rows]
 
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-CHAIN = ["04_datasets", "07_mcn", "08_fecn", "10_evaluation"]
+CHAIN = ["01_datasets", "02_mcn", "03_fecn", "04_evaluation"]
 
 
 @pytest.fixture(scope="module")

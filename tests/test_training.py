@@ -20,7 +20,7 @@ images = (torch.rand(160, 3, 32, 32, generator=generator) * 120).to(torch.uint8)
 images[labels == 1, :, 8:24, 8:24] += 90
 split = lambda a, b: Faces(images[a:b], labels[a:b], [str(i) for i in range(a, b)], ["dark", "bright"])
 seed_everything(0, verbose=False)
-network = AttentionBranchNetwork(2, width=0.125, stage=2)
+network = MCN(2, width=0.125, stage=2)
 fit(network, split(0, 96), split(96, 128), sys.argv[1], epochs=5, batch_size=16, peak=3e-3, devices=int(sys.argv[2]))
 sys.stdout.write(f"accuracy {accuracy_and_loss(network, split(128, 160))[0]}\\n")  # in one piece, for two processes write
 """

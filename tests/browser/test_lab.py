@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 ROOT = Path(__file__).parents[2]
-CHAIN = ["04_datasets", "07_mcn", "08_fecn", "10_evaluation"]
+CHAIN = ["01_datasets", "02_mcn", "03_fecn", "04_evaluation"]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def in_outputs(browser, css):
 
 
 def test_a_control_of_the_explorer_changes_picture_and_numbers(browser, lab):
-    run_all(browser, lab, "20_explorer", 180)
+    run_all(browser, lab, "42_explorer", 180)
     browser.find_element(By.CSS_SELECTOR, ".jp-Notebook").send_keys(Keys.ESCAPE)
     shown = lambda: (browser.find_element(By.CSS_SELECTOR, "img.widget-image").get_attribute("src"), browser.find_element(By.CSS_SELECTOR, ".widget-html").text)
     first = wait(browser, lambda: "eyes" in shown()[1] and shown(), what="the explorer is shown")

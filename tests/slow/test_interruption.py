@@ -14,7 +14,7 @@ import pytest
 from copies import copy_repository, kill_after, processes_in, snakemake
 from safetensors import safe_open
 
-from maskfer_nb.chain import file_hash
+from maskfer_nb.files import file_hash
 
 RUN = Path("runs/smoke-rendered")
 KILLS = 20
@@ -41,7 +41,7 @@ def leftovers(folder):
     return [path for path in (folder / RUN).rglob("*") if path.name.startswith((".partial", ".data")) or path.name == "checkpoint.safetensors"]
 
 
-STAGES = {"04_datasets.json": "data/", "seed0/07_mcn.json": "seed0/mcn/", "seed0/08_fecn.json": "seed0/fecn/", "10_evaluation.json": "report"}
+STAGES = {"01_datasets.json": "data/", "seed0/02_mcn.json": "seed0/mcn/", "seed0/03_fecn.json": "seed0/fecn/", "04_evaluation.json": "report"}
 
 
 def finished(folder):

@@ -162,7 +162,7 @@ def test_the_chain_makes_the_same_on_slurm(slurm, copies):
     shards = [f"rule_shard_wildcards_{wildcards}" for wildcards in ("choose_0_1", "examine_0_2", "examine_1_2", "faces_0_1", "write_0_2", "write_1_2")]
     assert ran == [("rule_datasets", "COMPLETED", False), ("rule_evaluation", "COMPLETED", False), ("rule_fecn_wildcards_0", "COMPLETED", True), ("rule_mcn_wildcards_0", "COMPLETED", True),
                    *((shard, "COMPLETED", False) for shard in shards)]
-    here, there = (json.loads((folder / "runs/smoke-rendered/provenance.json").read_text())["seed0/07_mcn"]["inputs"]["data"] for folder in copies)
+    here, there = (json.loads((folder / "runs/smoke-rendered/provenance.json").read_text())["seed0/02_mcn"]["inputs"]["data"] for folder in copies)
     assert here == there
     same_files(copies, "runs/smoke-rendered/seed0/*/predictions.parquet", 4)
     assert (copies[1] / "runs/smoke-rendered/report.html").stat().st_size > 0
@@ -172,4 +172,4 @@ def test_a_failing_step_names_the_log_that_tells_why(slurm, copies):
     (copies[1] / "profiles/study.yaml").write_text(yaml.safe_dump({**STUDY, "datasets": {**STUDY["datasets"], "sizes": 48}}))
     result = on_slurm(slurm, copies[1], "study")
     logs = re.findall(r"/\S+/slurm_logs/\S+\.log", result.stderr)
-    assert result.returncode == 1 and "✗ nbs/04_datasets.ipynb: no parameter 'sizes'" in Path(logs[-1]).read_text()
+    assert result.returncode == 1 and "✗ nbs/01_datasets.ipynb: no parameter 'sizes'" in Path(logs[-1]).read_text()
