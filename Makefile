@@ -1,14 +1,19 @@
-# make reproduce   the whole chain, on rendered faces or on DATA=folder-or-zip: PROFILE=smoke|small|paper SOURCE=… SEEDS="0 1 2"
-#                  SHARDS=n makes the data sets in n jobs, each of which an interruption leaves standing: see docs/scaling.md
-# make test        what CI runs
-# make study       every network, control and seed: RESULTS.md from FERPLUS=folder-or-zip FACIAL_EXPRESSIONS=folder-or-zip; goes on where it stopped
-#                  with a GPU, STUDY=study-paper: the paper's size, in results/study-paper/
-#                  both on a cluster: CLUSTER=slurm, by profiles/slurm/config.yaml
-# make test-browser  JupyterLab and its notebooks in headless Chromium (Debian: apt-get install chromium chromium-driver)
-# make test-slow   in forty minutes: SLURM of one node, twenty kills, full disks, torchrun, a thousand mutated pictures, an audit of the locked versions (as root on Debian it installs SLURM)
-# make readme      README.md and docs/scaling.md from their notebooks
-# make lab         JupyterLab on the notebooks
-# make figures     a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of yours with SOURCE=… DATA=…
+# make reproduce     the whole chain, on rendered faces or on DATA=folder-or-zip: PROFILE=smoke|small|paper SOURCE=…
+#                    SEEDS="0 1 2"; SHARDS=n makes the data sets in n jobs: docs/scaling.md
+# make test          what CI runs: ruff, every chapter again, the tests
+# make study         every network, control and seed: RESULTS.md of FERPLUS=folder-or-zip FACIAL_EXPRESSIONS=…; goes on
+#                    where it stopped. With a GPU STUDY=study-paper: the paper's size, in results/study-paper/.
+#                    Both on a cluster: CLUSTER=slurm, by profiles/slurm/config.yaml
+# make test-browser  JupyterLab and its notebooks in headless Chromium
+#                    (Debian: apt-get install chromium chromium-driver)
+# make test-slow     SLURM of one node, twenty kills, full disks, torchrun, a thousand mutated pictures, an audit of the
+#                    locked versions; forty minutes on two idle cores, more than an hour on busy ones; as root on Debian
+#                    it installs SLURM
+# make readme        README.md and docs/scaling.md from their notebooks
+# make lab           JupyterLab on the notebooks
+# make figures       a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of
+#                    yours with SOURCE=… DATA=…
+# make lock          requirements.lock from settings.ini
 PYTHON ?= python3
 PROFILE ?= small
 SOURCE ?=
@@ -23,39 +28,46 @@ README ?= README.md
 SCALING ?= docs/scaling.md
 BIN ?= .venv/bin
 # Snakemake's own lock is a file that a crash leaves behind; the Snakefile has one that ends with the process.
-SNAKEMAKE = $(BIN)/snakemake $(if $(CLUSTER),--workflow-profile profiles/$(CLUSTER),--cores all --quiet all) --rerun-incomplete --nolock
+SNAKEMAKE = $(BIN)/snakemake --rerun-incomplete --nolock \
+	$(if $(CLUSTER),--workflow-profile profiles/$(CLUSTER),--cores all --quiet all)
+TO_MARKDOWN = $(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout
+OLD_PYTHON = sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …"
+SLURM = slurmctld slurmd slurm-client munge
 
 .PHONY: reproduce study test test-browser test-slow lab figures readme lock
 .DEFAULT_GOAL := reproduce
 
 .venv/installed: requirements.lock setup.py settings.ini
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -c 'import sys; sys.exit($(OLD_PYTHON))'
 	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv; }
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
 reproduce: .venv/installed
-	$(SNAKEMAKE) --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") $(if $(SEEDS),'seeds="$(SEEDS)"') $(if $(SHARDS),shards=$(SHARDS))
+	$(SNAKEMAKE) --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") \
+		$(if $(SEEDS),'seeds="$(SEEDS)"') $(if $(SHARDS),shards=$(SHARDS))
 
 study: .venv/installed
-	$(SNAKEMAKE) study --config study=$(STUDY) $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(FACIAL_EXPRESSIONS),facial_expressions="$(FACIAL_EXPRESSIONS)")
+	$(SNAKEMAKE) study --config study=$(STUDY) $(if $(FERPLUS),ferplus="$(FERPLUS)") \
+		$(if $(FACIAL_EXPRESSIONS),facial_expressions="$(FACIAL_EXPRESSIONS)")
 
 test: .venv/installed
-	printf '%s\n' nbs/*.ipynb | xargs -P 2 -n 1 $(BIN)/nbdev_test --path
-	$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/slow
+	$(BIN)/ruff check
+	$(BIN)/python -m pytest tests -rs --ignore tests/browser --ignore tests/slow
 
 test-browser: .venv/installed
 	$(BIN)/python -m pytest tests/browser
 
 test-slow: .venv/installed
-	command -v slurmctld >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { apt-get update && apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge; }
+	command -v slurmctld >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
+		{ apt-get update && apt-get install -y --no-install-recommends $(SLURM); }
 	$(BIN)/python -m pytest -rs tests/slow tests/test_fuzz.py --hypothesis-profile=long
 
 lab: .venv/installed
 	$(BIN)/jupyter lab --notebook-dir . nbs/index.ipynb
 
-# A reference run's figures and tables to figures/, its predictions to results/. Of photographs only what shows no face is copied.
+# A reference run's figures and tables to figures/, its predictions to results/. Of photographs only what shows no face.
 NAME = $(or $(SOURCE),rendered)
 REFERENCE = runs/small-$(NAME)
 shown = $(if $(filter rendered,$(NAME)),faces figure5 figure6) figure6_mean figure7
@@ -67,8 +79,8 @@ figures:
 	cd $(REFERENCE) && cp --parents seed*/*/predictions.parquet seed*/*/history.csv ../../results/$(NAME)/
 
 readme:
-	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/index.ipynb | sed 's#(\.\./#(#g' | cat -s > $(README)
-	$(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout nbs/95_scaling.ipynb | cat -s > $(SCALING)
+	$(TO_MARKDOWN) nbs/index.ipynb | sed 's#(\.\./#(#g' | cat -s > $(README)
+	$(TO_MARKDOWN) nbs/95_scaling.ipynb | cat -s > $(SCALING)
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev setup.py -o requirements.lock

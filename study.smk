@@ -1,4 +1,5 @@
-# The study of the paper's claims: `make study`. Which sets, networks and seeds is in profiles/study.yaml, or in another study's profile; two jobs of one thread each are faster than one of two.
+# The study of the paper's claims: `make study`. Which sets, networks and seeds is in profiles/study.yaml, or in another
+# study's profile; two jobs of one thread each are faster than one of two.
 import yaml
 
 STUDY = config.get("study", "study")
@@ -10,7 +11,15 @@ REPORT = "RESULTS.md" if STUDY == "study" else f"{FOUND}/RESULTS.md"
 
 def study_parameters(**own):
     "A notebook's parameters as JSON: `own`'s values, called with the wildcards where they are functions."
-    return lambda wildcards: json.dumps({"run": SET.format(set=wildcards.set), **{name: value(wildcards) if callable(value) else value for name, value in own.items()}}, sort_keys=True)
+    def of(wildcards):
+        values = {name: value(wildcards) if callable(value) else value for name, value in own.items()}
+        return json.dumps({"run": SET.format(set=wildcards.set), **values}, sort_keys=True)
+    return of
+
+
+def of_set(name):
+    "What the study's profile says of a set."
+    return lambda wildcards: study["sets"][wildcards.set][name]
 
 
 def study_data(wildcards):
@@ -36,19 +45,21 @@ rule study_datasets:
     log: f"{SET}/01_datasets.ipynb"
     threads: ALL_CORES
     params:
-        notebook=study_parameters(source=lambda wildcards: study["sets"][wildcards.set]["source"], fit=lambda wildcards: study["sets"][wildcards.set]["fit"],
+        notebook=study_parameters(source=of_set("source"), fit=of_set("fit"),
                                   data=lambda wildcards: next(iter(study_data(wildcards)), ""), **study["datasets"]),
-        code=DATASETS_CODE,
+        code=code("01_datasets"),
     shell: step("01_datasets", "{input:q}", HERE)
 
 
 rule study_seed:
     input: rules.study_datasets.output
-    output: f"{SET}/seed{{seed}}/30_study.json"  # its provenance, written last; what it puts in results/ grows row by row and outlives an interruption
+    # its provenance, written last; what it puts in results/ grows row by row and outlives an interruption
+    output: f"{SET}/seed{{seed}}/30_study.json"
     log: f"{SET}/seed{{seed}}/30_study.ipynb"
     params:
-        notebook=study_parameters(results=lambda wildcards: f"{FOUND}/{wildcards.set}", seed=lambda wildcards: int(wildcards.seed), networks=study_networks, **study["training"]),
-        code=code("30_study", "attention", "fecn", "mcn", "networks", "training"),
+        notebook=study_parameters(results=lambda wildcards: f"{FOUND}/{wildcards.set}", networks=study_networks,
+                                  seed=lambda wildcards: int(wildcards.seed), **study["training"]),
+        code=code("30_study"),
     shell: step("30_study", f"{HERE}/data", HERE)
 
 
@@ -57,14 +68,22 @@ rule polarity:
     output: f"{FIRST}/31_polarity.json"
     log: f"{FIRST}/31_polarity.ipynb"
     params:
-        notebook=json.dumps({"run": FIRST, "results": FOUND, "width": study["training"]["width"], "epochs": study["training"]["mcn_epochs"], "precision": study["training"]["precision"]}, sort_keys=True),
-        code=code("31_polarity", "attention", "networks", "training"),
+        notebook=json.dumps({"run": FIRST, "results": FOUND, "epochs": study["training"]["mcn_epochs"],
+                             **{name: study["training"][name] for name in ("width", "precision")}}, sort_keys=True),
+        code=code("31_polarity"),
     shell: step("31_polarity", f"{FIRST}/data", FIRST)
 
 
+def trainings():
+    "Every set's seeds; MCN alone has more of them, on the first set."
+    for number, name in enumerate(study["sets"]):
+        seeds_of_set = study["seeds"] if number else study["mcn_seeds"]
+        yield from (f"runs/{STUDY}/{name}/seed{seed}/30_study.json" for seed in range(seeds_of_set))
+
+
 rule findings:
-    input: rules.polarity.output, [f"runs/{STUDY}/{name}/seed{seed}/30_study.json" for number, name in enumerate(study["sets"]) for seed in range(study["seeds"] if number else study["mcn_seeds"])]
+    input: rules.polarity.output, list(trainings())
     output: REPORT
     log: f"runs/{STUDY}/32_findings.ipynb"
-    params: notebook=json.dumps({"results": FOUND, "report": REPORT}), code=code("32_findings", "statistics"),
+    params: notebook=json.dumps({"results": FOUND, "report": REPORT}), code=code("32_findings"),
     shell: step("32_findings", FOUND, f"runs/{STUDY}")

@@ -21,7 +21,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from .training import Faces, logits_of
 
-# %% ../nbs/12_attention.ipynb #584d825d
+# %% ../nbs/12_attention.ipynb #43fc170a
 REGIONS = ("eyes", "mask", "face", "background")
 
 
@@ -35,7 +35,9 @@ def regions(
     polygon: np.ndarray | None,  # (n, 2) pixels, the mask's outline; None without a mask
     size: int,  # pixels, side of the picture
 ) -> dict:  # name → (size, size) bool
-    "The `REGIONS` of a face, which together are the picture: eyes and brows, mask, rest of the face up to the forehead, background."
+    """The `REGIONS` of a face, which together are the picture.
+
+    They are eyes and brows, mask, the rest of the face up to the forehead, and background."""
     points = np.asarray(landmarks, np.float32)
     eyes = points[[*range(17, 27), *range(36, 48)]]
     forehead = points[17:27] + 0.6 * (points[27] - points[33])  # as far above the brows as three fifths of the nose
@@ -86,7 +88,7 @@ def responses(
     with np.errstate(invalid="ignore"):
         return pd.DataFrame({name: (maps * mask).sum((1, 2)) / mask.sum((1, 2)) for name, mask in masks.items()})
 
-# %% ../nbs/12_attention.ipynb #6253d7b6
+# %% ../nbs/12_attention.ipynb #11c6ee36
 TIMES = 3
 
 
@@ -107,11 +109,12 @@ def map_in_words(
     a, b = masked.mean(), unmasked.mean()
     brightest = a.idxmax().replace("eyes", "eyes and brows").replace("face", "rest of the face")
     agrees = "That is the pattern" if shows_pattern(masked, unmasked) else "That is not the pattern"
-    return (f"On masked faces the map answers {a.eyes:.2f} on eyes and brows and {a['mask']:.2f} on the mask, and is brightest on the "
-            f"{brightest}; on the same eyes without a mask it answers {b.eyes:.2f}. {agrees} of the paper's Figure 6, "
-            "bright around the eyes of masked faces and dark on unmasked ones.")
+    return (
+        f"On masked faces the map answers {a.eyes:.2f} on eyes and brows and {a['mask']:.2f} on the mask, and is "
+        f"brightest on the {brightest}; on the same eyes without a mask it answers {b.eyes:.2f}. {agrees} of the "
+        "paper's Figure 6, bright around the eyes of masked faces and dark on unmasked ones.")
 
-# %% ../nbs/12_attention.ipynb #fed80602
+# %% ../nbs/12_attention.ipynb #14406b1d
 def points_at(
     attention: np.ndarray,  # (N, h, w) in [0, 1]
     regions: list,  # of N, as `regions` gives them
@@ -131,7 +134,8 @@ def road(
     "Mean ROAD over 20, 40, 60 and 80 % of the pixels (Rong et al., 2022), in [-0.5, 0.5]."
     probabilities = lambda images: logits_of(network.eval()(images)).softmax(1)
     targets = [ClassifierOutputTarget(int(label)) for label in labels]
-    return float(ROADCombined([20, 40, 60, 80])(images, enlarged(attention, images.shape[-1]), targets, probabilities).mean())
+    maps = enlarged(attention, images.shape[-1])
+    return float(ROADCombined([20, 40, 60, 80])(images, maps, targets, probabilities).mean())
 
 # %% ../nbs/12_attention.ipynb #e32fe304
 def class_spread(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .files import end_with_parent, file_hash, root, sweep, write_json
 
-# %% ../nbs/91_chain.ipynb #e414ae75
+# %% ../nbs/91_chain.ipynb #11c30200
 def default_parameters(
     notebook: str | Path,
 ) -> dict:
@@ -34,7 +34,7 @@ def check_parameters(
     notebook: str | Path,
     parameters: dict,
 ):
-    "Raises ValueError that names a parameter which the notebook's `parameters` cell does not have, or has with another type."
+    "Raises ValueError that names a parameter which the notebook's `parameters` cell has not, or has with another type."
     known = default_parameters(notebook)
     for name, value in parameters.items():
         if name not in known: raise ValueError(f"{notebook}: no parameter '{name}'; it has {', '.join(known)}")
@@ -74,17 +74,18 @@ def provenance(notebook: Path, run: Path, parameters: dict, inputs: list, second
         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 
-# %% ../nbs/91_chain.ipynb #c694bc0f
+# %% ../nbs/91_chain.ipynb #2277dca7
 NOTEBOOKS = ("01_datasets", "02_mcn", "03_fecn", "30_study", "31_polarity", "32_findings", "04_evaluation")
 
 
 def gather_provenance(run: Path):
     "Write `provenance.json`: what each notebook that was run in this folder, or for one of its seeds, has left."
-    paths = [path for name in NOTEBOOKS for path in sorted((*run.glob(f"{name}.json"), *run.glob(f"seed*/{name}.json")))]
+    places = [f"{folder}/{name}.json" for name in NOTEBOOKS for folder in (".", "seed*")]
+    paths = [path for place in places for path in sorted(run.glob(place))]
     found = {path.relative_to(run).with_suffix("").as_posix(): json.loads(path.read_text()) for path in paths}
     write_json(run / "provenance.json", found)
 
-# %% ../nbs/91_chain.ipynb #461c53bb
+# %% ../nbs/91_chain.ipynb #a9b71f3c
 def execute(
     notebook: str | Path,
     output: str | Path,  # the executed notebook; its provenance goes beside it
@@ -94,7 +95,7 @@ def execute(
 ):
     """Run a notebook by papermill.
 
-    Raises ValueError for an unknown parameter and RuntimeError, with the cell's own error in one line, where a cell fails."""
+    Raises ValueError for an unknown parameter, RuntimeError with the cell's own error in one line where one fails."""
     import papermill
     notebook, output, run = Path(notebook), Path(output), Path(run)
     check_parameters(notebook, parameters)

@@ -139,14 +139,17 @@ def choose_mu(
         chosen.append(group.assign(texture=worn))
     return pd.concat(chosen).drop(columns=["taken", "turn"])
 
-# %% ../nbs/01_datasets.ipynb #a8ad2e90
+# %% ../nbs/01_datasets.ipynb #e04bf9f0
 def sheets(
     mu: pd.DataFrame,
     mfer: pd.DataFrame,
 ) -> dict:  # folder → its faces with `file_name` and `name`, the class folder, sorted by file_name
     "What is written where. `mfer/unmasked` are the test faces as they were."
-    named = {"mu": mu.assign(name=mu.texture.where(mu.texture == "unmasked", "masked")), "mfer": mfer.assign(name=mfer.label)}
-    of = {f"{name}/{split}": chosen[chosen.split == split] for split in ("train", "val", "test") for name, chosen in named.items()}
+    masked = mu.texture.where(mu.texture == "unmasked", "masked")
+    named = {"mu": mu.assign(name=masked), "mfer": mfer.assign(name=mfer.label)}
+    of = {}
+    for split in ("train", "val", "test"):
+        for name, chosen in named.items(): of[f"{name}/{split}"] = chosen[chosen.split == split]
     of["mfer/unmasked"] = of["mfer/test"].assign(texture="unmasked")
     file_name = lambda faces: faces.name + "/" + faces.face_id + "-" + faces.texture + ".png"
     return {folder: faces.assign(file_name=file_name(faces)).sort_values("file_name") for folder, faces in of.items()}
@@ -176,9 +179,11 @@ def write_face(face, points: np.ndarray, folder: Path, size: int, fit: str) -> d
                 subject=face.subject, texture=face.texture,
                 polygon=None if polygon is None else to_text(polygon), landmarks=to_text(points))
 
-# %% ../nbs/01_datasets.ipynb #bda6aa07
+# %% ../nbs/01_datasets.ipynb #a56df637
 def table1(mu: pd.DataFrame, mfer: pd.DataFrame) -> pd.DataFrame:
-    "Table 1: data set, class, and how many faces train (validation holds out a tenth) and test; the paper's totals beside the sums."
+    """Table 1: data set, class, and how many faces train, validate and test; the paper's totals beside the sums.
+
+    Validation is a tenth of what the paper counts as training."""
     mu = mu.assign(dataset="MU-dataset", label=mu.texture.where(mu.texture == "unmasked", "masked"))
     named = pd.concat([mu, mfer.assign(dataset="M-FER-dataset")])
     counts = named.groupby(["dataset", "label", "split"], sort=False).size().unstack(fill_value=0)

@@ -7,7 +7,7 @@ __all__ = ['TITLES', 'PAPER', 'wilson', 'accuracies', 'table3', 'table3_text', '
            'stored_weights', 'table2', 'table2_text', 'confusion', 'figure7', 'confusion_in_words', 'mean_maps',
            'figure6_numbers', 'over', 'figure6', 'figure6_mean', 'figure6_in_words', 'curves']
 
-# %% ../nbs/04_evaluation.ipynb #020209f9
+# %% ../nbs/04_evaluation.ipynb #56124ae1
 from pathlib import Path
 
 import cv2
@@ -19,7 +19,8 @@ from safetensors import safe_open
 from sklearn.metrics import confusion_matrix
 from statsmodels.stats.proportion import proportion_confint
 
-from .runs import EXPRESSION_NETWORKS, best_epoch, classes, face, maker, maps, need, predictions, seeds, unmasked
+from .runs import (EXPRESSION_NETWORKS, best_epoch, classes, face, maker, maps, need, predictions, seeds,
+                             unmasked)
 from .sources import LABELS  # the paper's four first, in its order
 from .statistics import mcnemar_p
 
@@ -63,13 +64,13 @@ def accuracies(
     present = [n for n in TITLES if n in t.index.unique("network")]
     return t.loc[pd.MultiIndex.from_product([present, order], names=t.index.names)].reset_index()
 
-# %% ../nbs/04_evaluation.ipynb #4ce1bedb
+# %% ../nbs/04_evaluation.ipynb #81d6ecea
 def table3(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
     """Table 3: `accuracies` of the expression networks, and a column `paper` with the paper's number.
 
-    `paper` is empty (NaN) unless the run has exactly the paper's four classes: with other classes it is another task."""
+    It is empty (NaN) unless the run has exactly the paper's four classes: with other classes it is another task."""
     t = accuracies(predictions(run))
     if set(t["class"]) != set(PAPER.columns): return t.assign(paper=np.nan)
     return t.join(PAPER.stack().rename("paper"), on=["network", "class"])
@@ -87,10 +88,11 @@ def table3_text(
     cells.index = pd.MultiIndex.from_frame(t[["network", "class"]])
     wide = cells.stack().unstack("class")[t["class"].unique()]
     wide = wide.loc[[(n, row) for n in t.network.unique() for row in cells if (wide.loc[(n, row)] != "").any()]]
-    wide = wide.rename(index=TITLES, level=0).rename_axis(["network", ""], axis=0).rename_axis(None, axis=1).reset_index()
+    wide = wide.rename(index=TITLES, level=0).rename_axis(["network", ""], axis=0).rename_axis(None, axis=1)
+    wide = wide.reset_index()
     return wide.assign(network=wide.network.mask(wide.network.duplicated(), ""))
 
-# %% ../nbs/04_evaluation.ipynb #57de00ab
+# %% ../nbs/04_evaluation.ipynb #c852ae45
 def headline(
     t: pd.DataFrame,  # from table3
 ) -> str:
@@ -110,19 +112,18 @@ def gain_in_words(
 ) -> str:
     "Whether FECN gains on VGG11, by McNemar's exact test seed by seed, beside the paper's +2.3 points."
     right = p.assign(right=p.predicted == p.label).pivot(index=["seed", "image_id"], columns="network", values="right")
-    ways = []
+    ways, told = set(), []
     for seed, of in right.groupby("seed"):
-        one, other, value = (of.fecn & ~of.vgg11).sum(), (of.vgg11 & ~of.fecn).sum(), mcnemar_p(of.fecn, of.vgg11)
-        way = "undecided" if value >= 0.05 else "a gain" if one > other else "a loss"
-        ways.append((way, f"{one} faces are right with FECN alone, {other} with VGG11 alone, p = {value:.2g} (seed {seed})"))
-    found = [way for way, _ in ways]
-    told = "; ".join(text for _, text in ways) if len(ways) < 4 else f"{found.count('a gain')} of {len(found)} seeds show a gain"
-    agrees = ("The paper's gain shows here" if set(found) == {"a gain"} else
-              "Here FECN loses what it gains in the paper" if set(found) == {"a loss"} else
-              "The paper's gain of 2.3 points is neither shown nor excluded here")
-    return f"{told}. {agrees}."
+        fecn, vgg11, value = (of.fecn & ~of.vgg11).sum(), (of.vgg11 & ~of.fecn).sum(), mcnemar_p(of.fecn, of.vgg11)
+        ways.add("undecided" if value >= 0.05 else "gain" if fecn > vgg11 else "loss")
+        told.append(f"seed {seed}: {fecn} faces are right with FECN alone, {vgg11} with VGG11 alone, p = {value:.2g}")
+    agrees = {
+        frozenset({"gain"}): "The paper's gain shows here",
+        frozenset({"loss"}): "FECN loses here what it gains in the paper",
+    }.get(frozenset(ways), "The paper's gain of 2.3 points is not shown here, nor is it excluded")
+    return f"By McNemar's exact test, {'; '.join(told)}. {agrees}."
 
-# %% ../nbs/04_evaluation.ipynb #1deba1ac
+# %% ../nbs/04_evaluation.ipynb #6d2ce5bf
 def table1(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -138,14 +139,14 @@ def stored_weights(
     with safe_open(path, framework="np") as f:
         return sum(int(np.prod(f.get_slice(k).get_shape())) for k in f.keys() if not k.endswith(statistics))
 
-
+# %% ../nbs/04_evaluation.ipynb #b16eecc9
 def table2(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
     """Table 2: what each network was trained on and whether it gives out an attention map, with sizes and epochs.
 
-    Columns network, dataset, train (images), attention_map (bool), parameters, best_epoch (a string, a number a seed), and
-    for MCN its accuracy on the MU test images, per cent (mu_accuracy, mu_std, mu_low, mu_high)."""
+    Columns network, dataset, train (images), attention_map (bool), parameters, best_epoch (a string, a number a seed),
+    and for MCN its accuracy on the MU test images, per cent (mu_accuracy, mu_std, mu_low, mu_high)."""
     mu = accuracies(predictions(run, ("mcn",))).set_index("class").loc["total"]
     images = table1(run).query("`class` == 'all'").set_index("dataset").train
     rows = []
@@ -168,9 +169,13 @@ def table2_text(
     "Table 2 for people, as strings."
     mu = lambda r: "" if np.isnan(r.mu_accuracy) else f"{r.mu_accuracy:.1f} ({r.mu_low:.1f}–{r.mu_high:.1f})"
     return pd.DataFrame({
-        "network": t.network.map(TITLES), "data set": t.dataset, "training images": t.train.map("{:,}".format),
-        "attention map": t.attention_map.map({True: "output", False: "–"}), "parameters": t.parameters.map("{:,}".format),
-        "best epoch": t.best_epoch, "masked or unmasked, %": t.apply(mu, axis=1)})
+        "network": t.network.map(TITLES),
+        "data set": t.dataset,
+        "training images": t.train.map("{:,}".format),
+        "attention map": t.attention_map.map({True: "output", False: "–"}),
+        "parameters": t.parameters.map("{:,}".format),
+        "best epoch": t.best_epoch,
+        "masked or unmasked, %": t.apply(mu, axis=1)})
 
 # %% ../nbs/04_evaluation.ipynb #06d9157b
 def confusion(
@@ -181,7 +186,7 @@ def confusion(
     a_seed = [confusion_matrix(s.label, s.predicted, labels=order, normalize="true") for _, s in p.groupby("seed")]
     return pd.DataFrame(np.mean(a_seed, axis=0), index=order, columns=order)
 
-# %% ../nbs/04_evaluation.ipynb #da7434cb
+# %% ../nbs/04_evaluation.ipynb #2a11add3
 def figure7(
     run: Path,  # the run folder
     titles: dict = {network: TITLES[network] for network in EXPRESSION_NETWORKS},  # of the networks to show
@@ -204,23 +209,26 @@ def figure7(
 def confusion_in_words(
     p: pd.DataFrame,  # predictions of the expression networks
 ) -> str:
-    "Each network's hardest class and what it is taken for, beside the paper's remark that anger is the hardest for all."
+    "Each network's hardest class and what it is taken for; the paper says that anger is the hardest for all."
     told, hardest = [], []
     for network, of in p.groupby("network", sort=False):
         matrix = confusion(of)
         recall = pd.Series(np.diag(matrix), matrix.index)
         hardest.append(recall.idxmin())
         taken = matrix.loc[hardest[-1]].drop(hardest[-1])
-        told.append(f"{TITLES[network]} tells {hardest[-1]} in {recall.min():.0%} of its faces and takes it for {taken.idxmax()} in {taken.max():.0%}")
+        told.append(f"{TITLES[network]} tells {hardest[-1]} in {recall.min():.0%} of its faces "
+                    f"and takes it for {taken.idxmax()} in {taken.max():.0%}")
     agrees = "as in the paper" if set(hardest) == {"angry"} else "in the paper it is angry for all three"
     return f"The hardest class of each network, {agrees}: {'; '.join(told)}."
 
-# %% ../nbs/04_evaluation.ipynb #9073c9ef
+# %% ../nbs/04_evaluation.ipynb #d0767ab7
 def mean_maps(
     run: Path,  # the run folder
     seed: int,
 ) -> dict[str, dict[str, np.ndarray]]:
-    "The mean map (h, w) over all M-FER test faces of a class, in [0, 1]: by column (a), (b), (c) of Figure 6, then by class."
+    """The mean map (h, w) over all M-FER test faces of a class, in [0, 1].
+
+    By column (a), (b), (c) of Figure 6, then by class."""
     faces = predictions(run, ("abn",)).query("seed == @seed")
     mcn, abn = maps(run, seed, "mcn"), maps(run, seed, "abn")
     mean = lambda of, label: np.mean([of(i) for i in faces.image_id[faces.label == label]], axis=0)
@@ -231,14 +239,16 @@ def mean_maps(
 def figure6_numbers(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
-    "Mean attention in [0, 1] over all M-FER test faces of a class: rows (seed, class or `all`), columns (a), (b), (c) of Figure 6."
+    """Mean attention in [0, 1] over all M-FER test faces of a class.
+
+    Rows (seed, class or `all`), columns (a), (b), (c) of Figure 6."""
     rows = []
     for seed in seeds(run):
-        means = pd.DataFrame({column: {c: m.mean() for c, m in of.items()} for column, of in mean_maps(run, seed).items()})
+        means = pd.DataFrame(mean_maps(run, seed)).map(np.mean)
         rows.append(pd.concat([means, means.mean().to_frame("all").T]))  # classes have equally many faces
     return pd.concat(rows, keys=seeds(run), names=["seed", "class"]).astype(float)
 
-# %% ../nbs/04_evaluation.ipynb #109159d8
+# %% ../nbs/04_evaluation.ipynb #671826a1
 def over(
     ax,  # matplotlib axes
     face: np.ndarray,  # (H, W) grey
@@ -252,14 +262,14 @@ def over(
     large = cv2.resize(attention, face.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return ax.imshow(large, cmap="jet", vmin=0, vmax=1, alpha=0.5)
 
-
+# %% ../nbs/04_evaluation.ipynb #915c9acd
 def figure6(
     run: Path,  # the run folder
     seed: int,  # whose maps to draw
 ) -> Figure:
-    """Figure 6: a row a class; masked face, (a) MCN on it, the same face unmasked, (b) MCN on that, (c) ABN, then Grad-CAM.
+    """Figure 6, a row a class: masked face, (a) MCN on it, the same face unmasked, (b) MCN on that, (c) ABN, Grad-CAM.
 
-    The faces are those of gradcam.npz, read from `data/mfer/{test,unmasked}`. Under (a), (b) and (c) is the class's mean."""
+    The faces are those of gradcam.npz, read from `data/mfer`. Under (a), (b) and (c) is the class's mean."""
     mcn, abn = maps(run, seed, "mcn"), maps(run, seed, "abn")
     vgg11, fecn = (maps(run, seed, n, "gradcam.npz") for n in ("vgg11", "fecn"))
     p, numbers = predictions(run, ("abn",)), figure6_numbers(run).loc[seed]
@@ -281,12 +291,12 @@ def figure6(
     fig.colorbar(colours, ax=axes, shrink=0.7, pad=0.01, label="attention, 0 to 1").solids.set_alpha(1)
     return fig
 
-# %% ../nbs/04_evaluation.ipynb #180c70cd
+# %% ../nbs/04_evaluation.ipynb #24865ef9
 def figure6_mean(
     run: Path,  # the run folder
     seed: int,  # whose maps to draw
 ) -> Figure:
-    "Figure 6 without faces: the mean map over all test faces of a class. Photographs may not be shown everywhere; these may."
+    "Figure 6 without faces: the mean map over all test faces of a class, which may be shown where photographs may not."
     means = mean_maps(run, seed)
     rows = list(next(iter(means.values())))
     fig = Figure(figsize=(5.6, 1.45 * len(rows) + 0.4), layout="compressed")
@@ -309,9 +319,12 @@ def figure6_in_words(
     a, b, c = (np.stack(list(of.values())) for of in means.values())
     spread = lambda of: of.std(0).mean()
     dark = "as the paper has it" if a.mean() >= 3 * b.mean() else "where the paper's (b) is dark everywhere"
-    common = "as in the paper, MCN's is the one that hardly changes" if spread(a) < spread(c) else "in the paper it is ABN's that changes"
-    return (f"MCN's map has a mean of {a.mean():.2f} on masked faces (a) and of {b.mean():.2f} on the same faces without a mask (b), {dark}. "
-            f"From class to class the mean map varies by {spread(a):.3f} with MCN and by {spread(c):.3f} with ABN (c): {common}.")
+    same = spread(a) < spread(c)
+    common = "as in the paper, MCN's hardly changes beside it" if same else "in the paper it is ABN's that changes"
+    return (
+        f"MCN's map has a mean of {a.mean():.2f} on masked faces (a) and of {b.mean():.2f} on the same faces without a "
+        f"mask (b), {dark}. From class to class the mean map varies by {spread(a):.3f} with MCN and by {spread(c):.3f} "
+        f"with ABN (c): {common}.")
 
 # %% ../nbs/04_evaluation.ipynb #f8e862cc
 def curves(

@@ -11,10 +11,13 @@ from torch import nn
 from .mcn import MCN, AttentionGenerator
 from .networks import Saved, blocks, head, normalise, run_blocks, weigh
 
-# %% ../nbs/03_fecn.ipynb #10557368
+# %% ../nbs/03_fecn.ipynb #9b9619b4
 class FECN(nn.Module, Saved):
-    "Figure 4: images (N, 3, H, W) in [0, 1] → logits (N, n_classes); features weighed by a frozen generator's map (Eq. 2)."
-    def __init__(self, n_classes: int, width: float = 1.0, batch_norm: bool = True, block: int = 3, combine: str = "product"):
+    """Figure 4: features weighed by a frozen generator's map (Eq. 2).
+
+    Images (N, 3, H, W) in [0, 1] → logits (N, n_classes)."""
+    def __init__(self, n_classes: int, width: float = 1.0, batch_norm: bool = True, block: int = 3,
+                 combine: str = "product"):
         super().__init__()
         self.block, self.combine = block, combine
         self.generator = AttentionGenerator(2, width, batch_norm, block).requires_grad_(False)
@@ -47,9 +50,11 @@ class FECN(nn.Module, Saved):
         self.generator.eval()
         return self
 
-# %% ../nbs/03_fecn.ipynb #0cf977cf
+# %% ../nbs/03_fecn.ipynb #cff77e2f
 class OneExtractor(MCN):
-    "MCN and FECN on the same features (Section 5.2): images (N, 3, H, W) in [0, 1] → `Attended`, n_classes expressions and masked or unmasked."
+    """MCN and FECN on the same features (Section 5.2).
+
+    Images (N, 3, H, W) in [0, 1] → `Attended`: logits (N, n_classes) of expressions, attention_logits (N, 2) of a mask."""
     def __init__(self, n_classes: int, width: float = 1.0, combine: str = "residual"):
         super().__init__(2, width, combine=combine)
         last, answer = self.perception[-1], head(n_classes, width)

@@ -103,7 +103,7 @@ def file_hash(path: str | Path) -> str:
     lines = [f"{file.relative_to(path).as_posix()} {file_hash(file)}" for file in below]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-# %% ../nbs/90_files.ipynb #1dcea0e3
+# %% ../nbs/90_files.ipynb #337acc63
 def imported(code: str) -> set[str]:
     "Names of the library's modules that Python code imports."
     names = set()
@@ -120,13 +120,16 @@ def _imports(module: Path) -> set[str]:
 
 
 def code_files(*modules: str) -> list[Path]:
-    "Files of the library that modules rest on: their own, those of all they import, and weights and meshes of the same names."
+    """Files of the library that modules rest on: their own and those of all they import, in the order of their names.
+
+    Weights and meshes (safetensors, npz) of the same names belong to them."""
     package, found, waiting = Path(str(resources.files("maskfer_nb"))), set(), set(modules)
     while waiting:
         module = waiting.pop()
         found.add(module)
         waiting |= _imports(package / f"{module}.py") - found
-    return sorted(file for module in found for suffix in ("py", "npz", "safetensors") if (file := package / f"{module}.{suffix}").exists())
+    files = (package / f"{module}.{suffix}" for module in found for suffix in ("py", "npz", "safetensors"))
+    return sorted(file for file in files if file.exists())
 
 
 def code_hash(notebook: str | Path) -> str:

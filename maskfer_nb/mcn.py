@@ -31,9 +31,11 @@ class AttentionBranch(nn.Module):
         response = self.response(self.features(features))
         return response, self.attention(response)
 
-# %% ../nbs/02_mcn.ipynb #1e0035b8
+# %% ../nbs/02_mcn.ipynb #081fea56
 class AttentionGenerator(nn.Module):
-    "What is left after the cut of Figure 3: images (N, 3, H, W) in [0, 1] → attention (N, 1, H / 2^block, W / 2^block) in [0, 1]."
+    """What is left after the cut of Figure 3: from images to attention.
+
+    (N, 3, H, W) in [0, 1] → (N, 1, H / 2^block, W / 2^block) in [0, 1]."""
     def __init__(self, n_classes: int, width: float, batch_norm: bool, block: int):
         super().__init__()
         self.blocks = blocks(width, batch_norm)[:block]
@@ -45,7 +47,7 @@ class AttentionGenerator(nn.Module):
     def forward(self, images):
         return self.branch(self.features(images))[1]
 
-# %% ../nbs/02_mcn.ipynb #35419a97
+# %% ../nbs/02_mcn.ipynb #c817e14a
 class Attended(NamedTuple):
     "What a network with an attention branch returns."
     logits: torch.Tensor  # (N, n_classes), the perception branch
@@ -55,7 +57,8 @@ class Attended(NamedTuple):
 
 class MCN(nn.Module, Saved):
     "The Masked/Unmasked Classification Network (Figure 2): images (N, 3, H, W) in [0, 1] → `Attended`."
-    def __init__(self, n_classes: int = 2, width: float = 1.0, batch_norm: bool = True, block: int = 3, combine: str = "residual"):
+    def __init__(self, n_classes: int = 2, width: float = 1.0, batch_norm: bool = True, block: int = 3,
+                 combine: str = "residual"):
         super().__init__()
         self.width, self.batch_norm, self.block, self.combine = width, batch_norm, block, combine
         self.generator = AttentionGenerator(n_classes, width, batch_norm, block)
@@ -79,19 +82,21 @@ class MCN(nn.Module, Saved):
         "The generator alone, frozen and in evaluation mode (Figure 3); MCN itself stays as it is."
         return copy.deepcopy(self.generator).requires_grad_(False).eval()
 
-# %% ../nbs/02_mcn.ipynb #c35836ff
+# %% ../nbs/02_mcn.ipynb #8d058728
 class ABN(MCN):
-    "Attention Branch Network, Table 3's second baseline: MCN's layers, taught expressions. Images (N, 3, H, W) in [0, 1] → `Attended`."
-    def __init__(self, n_classes: int, width: float = 1.0, batch_norm: bool = True, block: int = 3, combine: str = "residual"):
-        super().__init__(n_classes, width, batch_norm, block, combine)
+    """Attention Branch Network, Table 3's second baseline: MCN's layers, taught expressions.
 
-# %% ../nbs/02_mcn.ipynb #fe04e285
+    Images (N, 3, H, W) in [0, 1] → `Attended`."""
+
+# %% ../nbs/02_mcn.ipynb #1c9cc4d8
 def loss(
     output,  # logits (N, K), or `Attended`
-    labels: torch.Tensor,  # (N,) int64; (N, 2) where the heads are asked different questions, the perception branch's first, -100 for no answer
+    labels: torch.Tensor,  # (N,) int64; (N, 2) where the heads have a question each, perception first, -100 for none
     visible: torch.Tensor | None = None,  # (N, 1, H, W) in [0, 1]: where a guided map should be bright
 ) -> torch.Tensor:
-    "Mean loss of a batch: L_att + L_per (Eq. 1); guided, plus the map's binary cross-entropy; cross-entropy without an attention branch."
+    """Mean loss of a batch, a scalar: L_att + L_per (Eq. 1); where guided, plus the map's binary cross-entropy.
+
+    For a network without an attention branch it is the cross-entropy of its answers."""
     if not isinstance(output, Attended): return F.cross_entropy(output, labels)
     per, att = labels.unbind(1) if labels.ndim > 1 else (labels, labels)
     total = F.cross_entropy(output.attention_logits, att) + F.cross_entropy(output.logits, per)

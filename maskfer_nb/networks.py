@@ -65,7 +65,7 @@ def weigh(
     "Weigh features by attention. Raises KeyError for another word."
     return {"product": attention, "residual": 1 + attention}[combine] * features
 
-# %% ../nbs/10_networks.ipynb #9d11f1b0
+# %% ../nbs/10_networks.ipynb #224f445c
 def _check_weights(expected: dict, state: dict):
     "Raises ValueError where tensors are not those expected by name, shape and kind."
     for key in {**expected, **state}:
@@ -86,7 +86,7 @@ class Saved(PyTorchModelHubMixin):
     ):
         """The network, in evaluation mode.
 
-        Raises ValueError in one line, naming the folder, where config.json or model.safetensors are not this network's."""
+        Raises ValueError in one line, naming the folder, where config.json or model.safetensors are another's."""
         try:
             folder = Path(name)
             if not folder.is_dir():
@@ -120,13 +120,14 @@ def n_parameters(network: nn.Module) -> int:
     "Number of weights, frozen ones included."
     return sum(p.numel() for p in network.parameters())
 
-# %% ../nbs/10_networks.ipynb #cb4f13da
-_MAKE = "import safetensors.torch as s, torchvision.models as m; s.save_file(m.{model}(weights='IMAGENET1K_V1').state_dict(), '{path}')"
+# %% ../nbs/10_networks.ipynb #18fa2532
+_MAKE = ("import safetensors.torch as s, torchvision.models as m; "
+         "s.save_file(m.{model}(weights='IMAGENET1K_V1').state_dict(), '{path}')")
 
 
 def load_pretrained(
     network: nn.Module,  # VGG11, ABN, MCN or FECN at width 1
-    pretrained: str,  # a .safetensors file with torchvision's names, or 'imagenet' for the one beside torchvision's in its cache
+    pretrained: str,  # a .safetensors file with torchvision's names, or 'imagenet' for the one in torchvision's cache
 ):
     """Load ImageNet weights into a network's convolutions, in place.
 

@@ -63,7 +63,7 @@ def note(text):
     "A remark below a table or figure."
     return f'<p class="note">{html.escape(text)}</p>'
 
-# %% ../nbs/93_report.ipynb #f0586154
+# %% ../nbs/93_report.ipynb #552b0ec9
 def rejects(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def origin(
     real = "They are photographs of real people: keep this file where the photographs may be kept."
     return f"Faces: {t.source[0]} ({t.licence[0]}). {made if t.source[0] == 'rendered' else real}"
 
-
+# %% ../nbs/93_report.ipynb #052af8b3
 def provenance(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -109,27 +109,29 @@ def made_with(
     short = of[["notebook", "device", "seconds", "finished", "commit"]]
     return listing(short, classes="left") + listing(pd.DataFrame(long), classes="left", header=False)
 
-# %% ../nbs/93_report.ipynb #eb5ee5a0
+# %% ../nbs/93_report.ipynb #d8314a6d
 CAPTIONS = {
     "figure5": "Figure 5. The three masks pasted by landmarks: white non-woven, black cloth, grey cloth.",
-    "figure6": "Figure 6. (a) MCN on the masked face, (b) MCN on the same face unmasked, (c) ABN. One colour scale from 0 to 1 "
-               "for every map; the number below is the mean of the map over all test faces of that class. Grad-CAM is scaled "
-               "by its library to each picture's own maximum: it says where, not how much.",
-    "figure7": "Figure 7. Confusion matrices, rows sum to 1, mean over seeds. In the paper the matrices captioned (a) and (c) "
-               "carry each other's numbers, if its Table 3 is right.",
+    "figure6": "Figure 6. (a) MCN on the masked face, (b) MCN on the same face unmasked, (c) ABN. One colour scale from "
+               "0 to 1 for every map; the number below is the mean of the map over all test faces of that class. "
+               "Grad-CAM is scaled by its library to each picture's own maximum: it says where, not how much.",
+    "figure7": "Figure 7. Confusion matrices, rows sum to 1, mean over seeds. In the paper the matrices captioned (a) "
+               "and (c) carry each other's numbers, if its Table 3 is right.",
     "figure6_mean": "Figure 6 in the mean: the average of the map over all test faces of a class, no face shown.",
     "curves": "Training (grey) and validation (blue) accuracy; the dot is the epoch validation picked.",
 }
-OVER_SEEDS = ("± is the standard deviation over seeds. The interval is Wilson's 95 % at the number of test faces, around the mean "
-              "accuracy: seeds judge the same faces, so pooling them would make it too narrow.")
-AS_STORED = ("Parameters as stored, FECN's with its frozen generator. Epochs count from 0; the epoch is chosen on the validation "
-             "split, never on the test split.")
+OVER_SEEDS = ("± is the standard deviation over seeds. The interval is Wilson's 95 % at the number of test faces, around "
+              "the mean accuracy: seeds judge the same faces, so pooling them would make it too narrow.")
+AS_STORED = ("Parameters as stored, FECN's with its frozen generator. Epochs count from 0; the epoch is chosen on the "
+             "validation split, never on the test split.")
 
-
+# %% ../nbs/93_report.ipynb #f122dadf
 def write_tables_and_figures(
     run: Path,  # the run folder
 ) -> dict[str, pd.DataFrame]:
-    "Writes `tables/{table1,table2,table3,figure6}.csv` and `figures/{figure6,figure6_mean,figure7,curves}.png`; returns the tables."
+    """Writes Tables 1 to 3 and Figure 6's numbers to `tables/*.csv`, Figures 6 and 7 and the curves to `figures/*.png`.
+
+    Returns the tables."""
     run, first = Path(run), seeds(run)[0]
     tables = {name: getattr(evaluation, name)(run) for name in ("table1", "table2", "table3")}
     tables["figure6"] = evaluation.figure6_numbers(run).reset_index()
@@ -139,17 +141,20 @@ def write_tables_and_figures(
     for name, figure in figures.items(): save(run / "figures" / f"{name}.png", figure)
     return tables
 
-
+# %% ../nbs/93_report.ipynb #0e99be1d
 def write_report(
     run: Path,  # the run folder
 ) -> Path:
     "Writes the tables, the figures and `report.html`, one file with everything inside; returns its path."
     run, t, p = Path(run), write_tables_and_figures(run), predictions(run)
-    shown = {name: picture(need(run / "figures" / f"{name}.png", "01_datasets"), text) for name, text in CAPTIONS.items()}
-    numbers, first, left_out = t["figure6"].set_index(["seed", "class"]).map("{:.2f}".format), seeds(run)[0], rejects(run)
+    files = {name: need(run / "figures" / f"{name}.png", "01_datasets") for name in CAPTIONS}
+    shown = {name: picture(file, CAPTIONS[name]) for name, file in files.items()}
+    numbers = t["figure6"].set_index(["seed", "class"]).map("{:.2f}".format)
+    first, left_out = seeds(run)[0], rejects(run)
     sections = {
         "Table 3. Accuracy of the expression networks": [
-            listing(evaluation.table3_text(t["table3"]), classes="two"), note(evaluation.gain_in_words(p)), note(OVER_SEEDS)],
+            listing(evaluation.table3_text(t["table3"]), classes="two"),
+            note(evaluation.gain_in_words(p)), note(OVER_SEEDS)],
         "Figure 7. What is taken for what": [shown["figure7"], note(evaluation.confusion_in_words(p))],
         "Figure 6. Where the networks look": [
             shown["figure6"], note(evaluation.figure6_in_words(run, first)),
@@ -164,7 +169,7 @@ def write_report(
         "Made with": [made_with(provenance(run))],
     }
     page = Template((resources.files("maskfer_nb") / "report.html").read_text(encoding="utf-8"))
-    text = page.substitute(
-        name=html.escape(run.name), headline=html.escape(evaluation.headline(t["table3"])), origin=html.escape(origin(run)),
-        sections="\n".join(f"<section><h2>{title}</h2>{''.join(parts)}</section>" for title, parts in sections.items()))
-    return save(run / "report.html", text)
+    body = "\n".join(f"<section><h2>{title}</h2>{''.join(parts)}</section>" for title, parts in sections.items())
+    texts = dict(name=run.name, headline=evaluation.headline(t["table3"]), origin=origin(run))
+    escaped = {name: html.escape(text) for name, text in texts.items()}
+    return save(run / "report.html", page.substitute(escaped, sections=body))

@@ -69,16 +69,15 @@ def seeds(
     if not found: need(Path(run) / "seed0", "02_mcn")
     return found
 
-# %% ../nbs/92_runs.ipynb #14b436c2
+# %% ../nbs/92_runs.ipynb #e79b5c2e
 def predictions(
     run: Path,  # the run folder
     networks: tuple = EXPRESSION_NETWORKS,  # ("mcn",) for stage 1: masked or unmasked, on the MU test images
 ) -> pd.DataFrame:
     """Every seed's and network's predictions on the test images, one row an image.
 
-    Columns image_id, label, predicted, p_<class> (probabilities), network, seed. Raises FileNotFoundError where a file is
-    missing and ValueError where a file contradicts itself or the others.
-    """
+    Columns image_id, label, predicted, p_<class> (probabilities), network, seed. Raises FileNotFoundError where a file
+    is missing and ValueError where a file contradicts itself or the others."""
     files = [Path(run) / f"seed{s}" / n / "predictions.parquet" for s in seeds(run) for n in networks]
     every = [_predictions(need(f, maker(f.parent.name))) for f in files]
     if len({frozenset(zip(p.image_id, p.label)) for p in every}) > 1:
@@ -99,7 +98,8 @@ def _predictions(path):
     probabilities = p.filter(regex="^p_")
     unknown = set("p_" + p.label) - set(probabilities)
     if unknown or p.empty or p.image_id.duplicated().any() or probabilities.isna().any(axis=None):
-        damage = f"empty, repeated images, missing probabilities or labels without one: {sorted(name[2:] for name in unknown)}"
+        unknown = sorted(name[2:] for name in unknown)
+        damage = f"empty, repeated images, missing probabilities or labels without one: {unknown}"
         raise ValueError(f"{path} is damaged ({damage}): delete it and run {maker(path.parent.name)} again")
     return p.assign(predicted=likeliest(p))
 
@@ -148,11 +148,12 @@ def face(
     path = Path(run) / "data" / "mfer" / split / label / f"{image_id}.png"
     return np.asarray(Image.open(need(path, "01_datasets")).convert("L"))
 
-# %% ../nbs/92_runs.ipynb #a23500f2
+# %% ../nbs/92_runs.ipynb #68cb5cc6
 def study_rows() -> pd.DataFrame:
     "A row a training of the study: set, network, seed, accuracy and more; no rows where the repository has none."
     path = root() / "results/study/runs.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["set", "network", "seed", "accuracy", "pattern"])
+    if path.exists(): return pd.read_csv(path)
+    return pd.DataFrame(columns=["set", "network", "seed", "accuracy", "pattern"])
 
 # %% ../nbs/92_runs.ipynb #0c85bc2a
 def tidy(

@@ -6,7 +6,7 @@
 __all__ = ['PART', 'work_folder', 'face_table', 'examine_shard', 'usable', 'read_landmarks', 'choose_faces', 'write_shard',
            'write_datasets', 'make_shard']
 
-# %% ../nbs/94_shards.ipynb #095e714a
+# %% ../nbs/94_shards.ipynb #aa169f7e
 import functools
 import hashlib
 import json
@@ -20,7 +20,8 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from . import sources
-from .datasets import choose_mfer, choose_mu, drop_listed, examine, quotas, rejected, sheets, split, table1, write_face
+from .datasets import (choose_mfer, choose_mu, drop_listed, examine, quotas, rejected, sheets, split, table1,
+                                 write_face)
 from .faces import render
 from .files import code_files, file_hash, root, write_whole
 
@@ -73,9 +74,9 @@ def face_table(
     points = [None if points is None else points.reshape(68, 2) for points in faces.landmarks]
     return faces.assign(landmarks=points), pd.read_parquet(refused)
 
-# %% ../nbs/94_shards.ipynb #be75d016
+# %% ../nbs/94_shards.ipynb #2d54610a
 PART = 1000  # faces: what an interruption costs at most, and what is in memory at once
-_WORKERS = dict(return_as="generator", idle_worker_timeout=10)  # seconds; five minutes, joblib's own, is long for the orphans of a killed kernel
+_WORKERS = dict(return_as="generator", idle_worker_timeout=10)  # seconds: a killed kernel's orphans soon go
 
 
 def _parts(rows: list) -> list:
@@ -102,7 +103,7 @@ def _in_turn(faces: pd.DataFrame, needed: dict, seed: int) -> dict:
     faces = faces.sample(frac=1, random_state=seed)
     return {key: list(group.index) for key, group in sorted(faces.groupby(["split", "label"])) if key in needed}
 
-
+# %% ../nbs/94_shards.ipynb #bdc908d2
 def examine_shard(
     faces: pd.DataFrame,
     needed: dict,
@@ -120,20 +121,19 @@ def examine_shard(
         for part, rows in parts:
             _examined(faces.loc[rows], work / f"examined/0-{part:05}.parquet", parallel, bar, ["stage"])
 
-# %% ../nbs/94_shards.ipynb #cafaab12
+# %% ../nbs/94_shards.ipynb #395b57e5
 def usable(
     faces: pd.DataFrame,  # with every face in a split
     needed: dict,  # {(split, label): how many}
     seed: int,
-    work: Path,  # where answers are kept; the landmarks of usable faces go to its landmarks.f32
+    work: Path,  # answers are kept here; the landmarks of usable faces go to its landmarks.f32
     n_jobs: int = -1,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Examine faces in an order drawn by the seed until each split and label has what it needs, or has no more.
 
     Returns (faces with `row`, where their landmarks are; rejects)."""
-    waiting = _in_turn(faces, needed, seed)
+    waiting, bar = _in_turn(faces, needed, seed), tqdm(desc="faces", unit="face", total=0, mininterval=1)
     kept, row, first, refused, turn = {key: [] for key in waiting}, {}, {}, [], 0
-    bar = tqdm(desc="faces", unit="face", total=0, mininterval=1)
     with Parallel(n_jobs, **_WORKERS) as parallel, bar, open(work / "landmarks.f32", "wb") as points:
         while batch := [(key, i) for key, rows in waiting.items() for i in rows[: needed[key] - len(kept[key])]]:
             bar.total += len(batch)
@@ -144,8 +144,8 @@ def usable(
                 answers = _examined(chosen, path, parallel, bar, ["landmarks", "digest", "stage", "reason"])
                 for (key, i), face_id, answer in zip(members, chosen.face_id, answers.itertuples()):
                     stage, reason = answer.stage, answer.reason
-                    if answer.digest in first:
-                        stage, reason = "datasets", f"pixel-identical: same picture as {first[answer.digest]}"
+                    if twin := first.get(answer.digest):
+                        stage, reason = "datasets", f"pixel-identical: same picture as {twin}"
                     if reason:
                         refused.append((face_id, stage, reason))
                         continue
@@ -154,8 +154,8 @@ def usable(
                     points.write(answer.landmarks.astype(np.float32).tobytes())
             turn += 1
     chosen = faces.loc[[i for rows in kept.values() for i in rows]].drop(columns="landmarks")
-    refused = pd.DataFrame(refused, columns=["face_id", "stage", "reason"])
-    return chosen.assign(row=[row[i] for i in chosen.index]), refused
+    chosen = chosen.assign(row=[row[i] for i in chosen.index])
+    return chosen, pd.DataFrame(refused, columns=["face_id", "stage", "reason"])
 
 
 def read_landmarks(work: Path) -> np.ndarray:  # (N, 68, 2) float32, on disk
@@ -184,7 +184,7 @@ def choose_faces(
         for path, table in zip(paths, tables): write_whole(path, table.to_parquet)
     return tuple(pd.read_parquet(path) for path in paths)
 
-# %% ../nbs/94_shards.ipynb #bad93a66
+# %% ../nbs/94_shards.ipynb #3145be8d
 def write_shard(
     sheets: dict,  # see datasets.sheets
     work: Path,  # pictures go to its data/
@@ -196,19 +196,21 @@ def write_shard(
 ):
     "One machine's shard of the pictures, `<class>/<face_id>-<texture>.png`, and its lines of metadata.csv."
     points = read_landmarks(work)
-    every = [(work / "data" / name, part, rows) for name, faces in sheets.items() for part, rows in enumerate(_parts(faces))]
+    every = []
+    for name, faces in sheets.items():
+        every += [(work / "data" / name, part, rows) for part, rows in enumerate(_parts(faces))]
     mine = every[number::shards]
-    total = sum(len(rows) for *_, rows in mine)
-    with Parallel(n_jobs, **_WORKERS) as parallel, tqdm(desc="pictures", unit="face", total=total, mininterval=1) as bar:
+    bar = tqdm(desc="pictures", unit="face", total=sum(len(rows) for *_, rows in mine), mininterval=1)
+    with Parallel(n_jobs, **_WORKERS) as parallel, bar:
         for folder, part, rows in mine:
             done = folder / f"metadata-{part:05}.csv"
             if done.exists() or (folder / "metadata.csv").exists():
                 bar.update(len(rows))
                 continue
             for name in rows.name.unique(): (folder / name).mkdir(parents=True, exist_ok=True)
-            jobs = (delayed(write_face)(face, np.array(points[face.row]), folder, size, fit) for face in rows.itertuples())
+            given = ((face, np.array(points[face.row]), folder, size, fit) for face in rows.itertuples())
             lines = []
-            for line in parallel(jobs):
+            for line in parallel(delayed(write_face)(*face) for face in given):
                 lines.append(line)
                 bar.update()
             write_whole(done, functools.partial(pd.DataFrame(lines).to_csv, index=False, header=part == 0))

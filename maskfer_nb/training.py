@@ -64,7 +64,7 @@ def load_faces(
     names = [Path(path).stem for path, _ in split.samples]
     return Faces(torch.stack(images), torch.tensor(labels), names, split.classes)
 
-# %% ../nbs/11_training.ipynb #3c9b5523
+# %% ../nbs/11_training.ipynb #bc0ce86b
 SHIFT = 0.1  # of the side, at most
 augment = nn.Sequential(
     K.RandomHorizontalFlip(p=0.5),
@@ -77,9 +77,9 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
 
 
 def augmented(faces: Faces, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Some faces in [0, 1], shifted and mirrored: images (n, 3, H, W), and what of them is visible (n, 1, H, W), or None.
+    """Some faces in [0, 1], shifted and mirrored.
 
-    Both are moved alike."""
+    Images (n, 3, H, W), and what of them is visible (n, 1, H, W), moved alike, or None."""
     if faces.visible is None: return augment(as_float(faces.images[batch])), None
     both = augment(as_float(torch.cat([faces.images[batch], faces.visible[batch]], 1)))
     return both[:, :-1], both[:, -1:]
@@ -117,7 +117,7 @@ def accuracy_and_loss(network: nn.Module, faces: Faces) -> tuple[float, float]:
         total += F.binary_cross_entropy(attention, F.adaptive_avg_pool2d(visible, attention.shape[1:]))
     return (probabilities.argmax(1) == labels).float().mean().item(), total.item()
 
-# %% ../nbs/11_training.ipynb #1ec89005
+# %% ../nbs/11_training.ipynb #5c3d80a6
 def packed(tensors: dict) -> dict:
     "Tensors in plain memory order, as safetensors wants them; training keeps weights channels-last, faster on CPUs."
     return {key: value.contiguous() for key, value in tensors.items()}
@@ -129,9 +129,9 @@ def hash_of(tensors: list) -> str:
     for tensor in tensors: total.update(tensor.cpu().contiguous().numpy().tobytes())
     return total.hexdigest()
 
-
+# %% ../nbs/11_training.ipynb #631b8ede
 def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, plan: str, history: list):
-    "Everything needed to go on: weights, the optimiser's state, the plan it belongs to, a history of one dict an epoch."
+    "All that is needed to go on: weights, the optimiser's state, the plan it belongs to, a history of a dict an epoch."
     state = optimizer.state_dict()["state"]
     moments = {f"optimizer.{i}.{name}": value for i, values in state.items() for name, value in values.items()}
     tensors = {f"network.{key}": value for key, value in network.state_dict().items()} | moments
@@ -140,9 +140,9 @@ def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, plan: str) -> list:
-    """Restore what `save_checkpoint` wrote, in place; returns the history, empty where there is no checkpoint of this plan.
+    """Restore what `save_checkpoint` wrote, in place; returns the history.
 
-    Raises ValueError for a file that is none."""
+    It is empty where there is no checkpoint of this plan. Raises ValueError for a file that is none."""
     if not path.exists(): return []
     try:
         with safe_open(path, "pt") as file: metadata = file.metadata()
@@ -167,14 +167,14 @@ def learning_rate(
     "One cycle: up for the first quarter, then down to zero by a half cosine."
     return peak * (done / 0.25 if done < 0.25 else 0.5 * (1 + np.cos(np.pi * (done - 0.25) / 0.75)))
 
-# %% ../nbs/11_training.ipynb #5d71ace6
+# %% ../nbs/11_training.ipynb #b16dfb52
 def train_epoch(
     fabric: Fabric, network, optimizer, faces: Faces, batch_size: int, rate, bar: tqdm,
 ) -> tuple[float, float]:
     """One pass over the faces; returns accuracy and loss over all processes.
 
-    `rate` maps the share of the pass done to a learning rate. Every process augments the whole batch and goes on with its
-    share, so that in a given epoch a face is shifted and flipped alike however many processes there are."""
+    `rate` maps the share of the pass done to a learning rate. Every process augments the whole batch and goes on with
+    its share, so that in a given epoch a face is shifted and flipped alike however many processes there are."""
     network.train()
     n, right, total, seen = len(faces.labels), 0, 0.0, 0
     order = torch.randperm(n, device="cpu")
@@ -202,7 +202,7 @@ def train_epoch(
         right, total, seen = fabric.all_reduce(sums, reduce_op="sum").tolist()
     return right / seen, total / seen
 
-# %% ../nbs/11_training.ipynb #53b8df1c
+# %% ../nbs/11_training.ipynb #7e251792
 def _plan(network: nn.Module, train: Faces, val: Faces, *options) -> str:
     "What decides how a training ends: a checkpoint of another plan is not taken up."
     tensors = [part for faces in (train, val) for part in faces if isinstance(part, torch.Tensor)]
@@ -233,12 +233,13 @@ def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: P
             bar.set_postfix(loss=f"{train_loss:.3f}", accuracy=f"{train_accuracy:.3f}", val=f"{val_accuracy:.3f}")
             if fabric.global_rank == 0:
                 if best_epoch(pd.DataFrame(history), picks).epoch == epoch:
-                    write_whole(folder / "best.safetensors", lambda partial: save_file(packed(network.state_dict()), partial))
+                    weights = packed(network.state_dict())
+                    write_whole(folder / "best.safetensors", lambda partial: save_file(weights, partial))
                 save_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan, history)
             fabric.barrier()
     return history
 
-# %% ../nbs/11_training.ipynb #bf8db949
+# %% ../nbs/11_training.ipynb #f8c21101
 def fit(
     network: nn.Module,
     train: Faces,
@@ -255,11 +256,11 @@ def fit(
 ) -> pd.DataFrame:
     """Train in place, ending with the weights of the epoch that validated best.
 
-    Returns the history: epoch, train_loss, train_accuracy, val_loss, val_accuracy. Resumes from `folder`'s checkpoint."""
+    Returns the history: epoch, train_loss, train_accuracy, val_loss, val_accuracy. Resumes from a checkpoint there."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # torchrun has started the processes already, and says how many there are on how many machines
-    devices, machines = (int(os.environ.get(name, n)) for name, n in (("LOCAL_WORLD_SIZE", devices), ("GROUP_WORLD_SIZE", 1)))
+    devices, machines = int(os.environ.get("LOCAL_WORLD_SIZE", devices)), int(os.environ.get("GROUP_WORLD_SIZE", 1))
     fabric = Fabric(devices=devices, num_nodes=machines, precision=precision)
     history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak, precision, picks)
     network.load_state_dict(load_file(folder / "best.safetensors"))
