@@ -50,11 +50,11 @@ class FECN(nn.Module, Saved):
         self.generator.eval()
         return self
 
-# %% ../nbs/03_fecn.ipynb #cff77e2f
+# %% ../nbs/03_fecn.ipynb #acd34c1d
 class OneExtractor(MCN):
     """MCN and FECN on the same features (Section 5.2).
 
-    Images (N, 3, H, W) in [0, 1] → `Attended`: logits (N, n_classes) of expressions, attention_logits (N, 2) of a mask."""
+    Images (N, 3, H, W) in [0, 1] → `Attended`: logits (N, n_classes), expressions; attention_logits (N, 2), masks."""
     def __init__(self, n_classes: int, width: float = 1.0, combine: str = "residual"):
         super().__init__(2, width, combine=combine)
         last, answer = self.perception[-1], head(n_classes, width)

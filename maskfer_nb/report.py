@@ -109,19 +109,19 @@ def made_with(
     short = of[["notebook", "device", "seconds", "finished", "commit"]]
     return listing(short, classes="left") + listing(pd.DataFrame(long), classes="left", header=False)
 
-# %% ../nbs/93_report.ipynb #d8314a6d
+# %% ../nbs/93_report.ipynb #2ab794d6
 CAPTIONS = {
     "figure5": "Figure 5. The three masks pasted by landmarks: white non-woven, black cloth, grey cloth.",
-    "figure6": "Figure 6. (a) MCN on the masked face, (b) MCN on the same face unmasked, (c) ABN. One colour scale from "
-               "0 to 1 for every map; the number below is the mean of the map over all test faces of that class. "
+    "figure6": "Figure 6. (a) MCN on the masked face, (b) MCN on the same face unmasked, (c) ABN. One colour scale "
+               "from 0 to 1 for every map; the number below is the mean of the map over all test faces of that class. "
                "Grad-CAM is scaled by its library to each picture's own maximum: it says where, not how much.",
     "figure7": "Figure 7. Confusion matrices, rows sum to 1, mean over seeds. In the paper the matrices captioned (a) "
                "and (c) carry each other's numbers, if its Table 3 is right.",
     "figure6_mean": "Figure 6 in the mean: the average of the map over all test faces of a class, no face shown.",
     "curves": "Training (grey) and validation (blue) accuracy; the dot is the epoch validation picked.",
 }
-OVER_SEEDS = ("± is the standard deviation over seeds. The interval is Wilson's 95 % at the number of test faces, around "
-              "the mean accuracy: seeds judge the same faces, so pooling them would make it too narrow.")
+OVER_SEEDS = ("± is the standard deviation over seeds. The interval is Wilson's 95 % at the number of test faces, "
+              "around the mean accuracy: seeds judge the same faces, so pooling them would make it too narrow.")
 AS_STORED = ("Parameters as stored, FECN's with its frozen generator. Epochs count from 0; the epoch is chosen on the "
              "validation split, never on the test split.")
 
