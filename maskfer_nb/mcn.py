@@ -88,7 +88,7 @@ class ABN(MCN):
 
     Images (N, 3, H, W) in [0, 1] → `Attended`."""
 
-# %% ../nbs/02_mcn.ipynb #1c9cc4d8
+# %% ../nbs/02_mcn.ipynb #11f9b4f5
 def loss(
     output,  # logits (N, K), or `Attended`
     labels: torch.Tensor,  # (N,) int64; (N, 2) where the heads have a question each, perception first, -100 for none
@@ -97,7 +97,7 @@ def loss(
     """Mean loss of a batch, a scalar: L_att + L_per (Eq. 1); where guided, plus the map's binary cross-entropy.
 
     For a network without an attention branch it is the cross-entropy of its answers."""
-    if not isinstance(output, Attended): return F.cross_entropy(output, labels)
+    if isinstance(output, torch.Tensor): return F.cross_entropy(output, labels)
     per, att = labels.unbind(1) if labels.ndim > 1 else (labels, labels)
     total = F.cross_entropy(output.attention_logits, att) + F.cross_entropy(output.logits, per)
     if visible is None: return total

@@ -7,7 +7,7 @@ __all__ = ['SHIFT', 'augment', 'Faces', 'device_name', 'load_faces', 'as_float',
            'accuracy_and_loss', 'packed', 'hash_of', 'save_checkpoint', 'load_checkpoint', 'learning_rate',
            'train_epoch', 'fit', 'write_predictions', 'write_maps', 'train_and_save']
 
-# %% ../nbs/11_training.ipynb #68b2bd0b
+# %% ../nbs/11_training.ipynb #cf48024a
 import functools
 import hashlib
 import json
@@ -33,7 +33,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
 
 from .files import write_whole
-from .mcn import Attended, loss
+from .mcn import loss
 from .pictures import one_line
 from .runs import best_epoch
 
@@ -84,12 +84,12 @@ def augmented(faces: Faces, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     both = augment(as_float(torch.cat([faces.images[batch], faces.visible[batch]], 1)))
     return both[:, :-1], both[:, -1:]
 
-# %% ../nbs/11_training.ipynb #667cb95a
+# %% ../nbs/11_training.ipynb #4d979967
 def logits_of(output) -> torch.Tensor:
     "The logits a network answers with: with an attention branch, the perception branch's."
-    return output.logits if isinstance(output, Attended) else output
+    return output if isinstance(output, torch.Tensor) else output.logits
 
-# %% ../nbs/11_training.ipynb #05b5d7d3
+# %% ../nbs/11_training.ipynb #6488e953
 @torch.inference_mode()
 def predict(
     network: nn.Module,
@@ -103,7 +103,7 @@ def predict(
     for batch in images.split(batch_size):
         output = network(as_float(batch.to(device)))
         probabilities.append(logits_of(output).float().softmax(1).cpu())
-        if isinstance(output, Attended): maps.append(output.attention[:, 0].half().cpu())
+        if not isinstance(output, torch.Tensor): maps.append(output.attention[:, 0].half().cpu())
     return torch.cat(probabilities).numpy(), torch.cat(maps).numpy() if maps else None
 
 
