@@ -1,4 +1,4 @@
-"Rendered faces: what the renderer is given, what it leaves on disk, and that expressions look like what they are called."
+"Rendered faces: what the renderer is given, what it leaves on disk, and that expressions look like their names."
 import shutil
 import time
 import zipfile
@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from maskfer_nb import faces
+from maskfer_nb.files import code_files
 
 ASSET = Path(str(files("maskfer_nb") / "head.npz"))
 
 
 @pytest.fixture(scope="module")
 def geometry():
-    "Parameters and landmarks of 100 people in four expressions each, all seen from the front."
+    "Recipes and landmarks of 100 people in four expressions each, all seen from the front."
     table = faces.recipes(400, seed=7).assign(picture_yaw=0, picture_pitch=0, picture_roll=0)
     return table, np.stack([faces.landmarks(row) for _, row in table.iterrows()])
 
@@ -33,19 +34,22 @@ def rendered(folder):
 
 def test_the_asset_is_small_plain_and_licensed():
     assert ASSET.stat().st_size < 2.5e6
-    with np.load(ASSET, allow_pickle=False) as asset: assert {"vertices", "people", "local", "units", "triangles", "part"} <= set(asset.files)
+    with np.load(ASSET, allow_pickle=False) as asset:
+        assert {"vertices", "people", "local", "units", "triangles", "part"} <= set(asset.files)
     assert "CC0" in ASSET.with_suffix(".md").read_text()
 
 
 def test_the_wheel_carries_the_assets(tmp_path, monkeypatch):
     root = Path(__file__).parents[1]
-    for name in ("settings.ini", "setup.py", "pyproject.toml", "README.md", "LICENSE"): (tmp_path / name).write_bytes((root / name).read_bytes())
+    for name in ("settings.ini", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, tmp_path)
     shutil.copytree(root / "maskfer_nb", tmp_path / "maskfer_nb", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     build_meta = pytest.importorskip("setuptools.build_meta")
     wheel = build_meta.build_wheel(str(tmp_path))
     weights = {f"maskfer_nb/masked_fer/{name}" for name in ("model.safetensors", "config.json", "README.md")}
-    assert {"maskfer_nb/head.npz", "maskfer_nb/head.md", "maskfer_nb/faces.py", *weights} <= set(zipfile.ZipFile(tmp_path / wheel).namelist())
+    rooms = {f"maskfer_nb/{name}" for name in ("head.npz", "head.md", "head.py", "paint.py", "faces.py")}
+    assert rooms | weights <= set(zipfile.ZipFile(tmp_path / wheel).namelist())
 
 
 def test_a_subject_is_the_same_person_in_every_class(geometry):
@@ -66,9 +70,12 @@ def test_expressions_move_what_they_should(geometry):
     assert np.mean(corners(happy) > corners(normal) + .02) > .97  # a smile smiles
     assert np.mean(brows(surprised) > brows(normal)) > .95 and np.mean(brows(angry) < brows(normal)) > .8
     assert np.mean(opening(surprised) > opening(normal) + .03) > .95
-    lids = lambda p, eye: np.linalg.norm(p[:, eye + 1] - p[:, eye + 5], axis=1) + np.linalg.norm(p[:, eye + 2] - p[:, eye + 4], axis=1)
-    width = lambda p, eye: np.linalg.norm(p[:, eye] - p[:, eye + 3], axis=1)
-    shut = [np.minimum(lids(p, 36) / width(p, 36), lids(p, 42) / width(p, 42)) / 2 < .1 for p in (angry, happy, normal, surprised)]
+
+    def openness(p, eye):
+        between = lambda a, b: np.linalg.norm(p[:, eye + a] - p[:, eye + b], axis=1)
+        return (between(1, 5) + between(2, 4)) / between(0, 3) / 2
+
+    shut = [np.minimum(openness(p, 36), openness(p, 42)) < .1 for p in (angry, happy, normal, surprised)]
     assert np.mean(shut) < .01  # nobody sleeps
 
 
@@ -80,7 +87,7 @@ def test_jaw_points_of_turned_heads_lie_on_the_outline():
     for _, row in turned.iterrows():
         _, regions = faces.photograph(row)
         points = faces.landmarks(row)
-        side = np.sign(points[27, 0] - (points[0, 0] + points[16, 0]) / 2)  # where the far cheek is: the nose moves towards it
+        side = np.sign(points[27, 0] - (points[0, 0] + points[16, 0]) / 2)  # the nose moves towards the far cheek
         for k in range(2, 6):
             x, y = points[16 - k if side > 0 else k]
             column = lambda shift: int(np.clip(round(x + side * shift), 0, 111))
@@ -95,7 +102,8 @@ def test_regions_are_where_the_landmarks_are(rendered):
         regions = cv2.imread(face.regions, cv2.IMREAD_UNCHANGED)
         assert regions.shape == (112, 112) and set(np.unique(regions)) <= set(range(len(faces.REGIONS)))
         near_eyes = [at(regions, face.landmarks[eye].mean(0)) for eye in (slice(36, 42), slice(42, 48))]
-        assert faces.REGIONS.index("eyes") in near_eyes and at(regions, face.landmarks[48:60].mean(0)) == faces.REGIONS.index("mouth")
+        assert faces.REGIONS.index("eyes") in near_eyes
+        assert at(regions, face.landmarks[48:60].mean(0)) == faces.REGIONS.index("mouth")
 
 
 def test_what_is_there_is_kept_and_what_is_missing_is_rendered_again(rendered, folder):
@@ -106,7 +114,7 @@ def test_what_is_there_is_kept_and_what_is_missing_is_rendered_again(rendered, f
     time.sleep(.01)
     again = faces.render(folder, n=24, seed=7)
     after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in lost.parent.iterdir()}
-    assert {path: content for path, (_, content) in after.items()} == {path: content for path, (_, content) in before.items()}
+    assert after.keys() == before.keys() and all(after[path][1] == before[path][1] for path in after)
     rewritten = {path.name for path in after if after[path][0] != before[path][0]}
     assert rewritten == {lost.name, f"{lost.stem}-regions.png"} and (again.path == rendered.path).all()
 
@@ -115,8 +123,16 @@ def test_other_parameters_go_to_another_folder(rendered, folder):
     other = faces.render(folder, n=4, seed=7, size=48, classes=("sad", "fearful"))
     assert Path(other.path[0]).parent != Path(rendered.path[0]).parent
     assert list(other.label) == ["sad", "fearful"] * 2 and cv2.imread(other.path[0]).shape == (48, 48, 3)
-    assert (0 < np.stack(other.landmarks).mean(axis=(0, 1))).all() and np.stack(other.landmarks)[:, 27].max() < 48
+    for (_, row), points in zip(faces.recipes(4, seed=7, classes=("sad", "fearful")).iterrows(), other.landmarks):
+        scaled = (faces.landmarks(row, 112) - 111 / 2) * 48 / 112 + 47 / 2  # pixels are counted from their middle
+        np.testing.assert_allclose(points, scaled, atol=1e-4)
+
+
+def test_a_folder_stands_for_all_code_that_faces_rest_on():
+    names = {file.name for file in code_files("faces")}
+    assert names == {"head.npz", "head.py", "paint.py", "faces.py", "files.py"}
 
 
 def test_an_unknown_class_is_an_error_that_lists_them():
-    with pytest.raises(ValueError, match="no class 'bored'; there are angry, happy"): faces.recipes(4, classes=("happy", "bored"))
+    with pytest.raises(ValueError, match="no class 'bored'; there are angry, happy"):
+        faces.recipes(4, classes=("happy", "bored"))
