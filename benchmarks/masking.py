@@ -2,9 +2,10 @@
 
     python benchmarks/masking.py [--pictures FOLDER] [--n 1000] [--masktheface FOLDER] [--json FILE]
 
-PICTURES is a folder of face pictures; without one, faces are rendered at 350 pixels. MaskTheFace is a clone of github.com/aqeelanwar/MaskTheFace, which
-needs imutils, dotmap and requests beside this project's packages; without it, its line is left out. It looks for faces with dlib and so uses the 68-point weights
-of face_recognition_models. Where the time goes is printed: one face, one thread."""
+PICTURES is a folder of face pictures; without one, faces are rendered at 350 pixels. MaskTheFace is a clone of
+github.com/aqeelanwar/MaskTheFace, which needs imutils, dotmap and requests beside this project's packages; without it,
+its line is left out. It looks for faces with dlib and so uses the 68-point weights of face_recognition_models. Where
+the time goes is printed too: one face, one thread. `--n 8` takes seconds and tells whether all of it still runs."""
 import argparse
 import importlib.util
 import os
@@ -16,7 +17,6 @@ import time
 from pathlib import Path
 
 import cv2
-import dlib
 import numpy as np
 from PIL import Image
 
@@ -26,30 +26,98 @@ from maskfer_nb.pictures import SUFFIXES, read_image
 
 
 def timed(*command, **options) -> float:
+    "Seconds of a command; its errors are shown where it fails."
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
+    if done.returncode: sys.exit(f"{' '.join(command)}: {done.stderr}")
     return time.perf_counter() - start
 
 
-def median(function, *args, n=200) -> float:
-    "Median seconds of a call, over its arguments."
+def median(function, arguments: list, n: int) -> float:
+    "Median seconds of n calls, over a list of their arguments, which are taken in turn."
     seconds = []
-    for arguments in (args * n)[:n]:
+    for number in range(n):
         start = time.perf_counter()
-        function(*arguments)
+        function(*arguments[number % len(arguments)])
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds))
 
 
-def masktheface(folder: Path, pictures: Path, work: Path) -> float | None:
-    "Seconds MaskTheFace takes for a folder of pictures, or None where it or what it needs is missing."
-    missing = [name for name in ("imutils", "dotmap", "requests", "face_recognition_models") if importlib.util.find_spec(name) is None]
+def collect(folder: Path | None, n: int, work: Path) -> Path:
+    "A folder of n pictures, numbered: some of those in a folder, or rendered ones."
+    if folder: found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:n]
+    else: found = [Path(path) for path in faces.render(work / "rendered", n, size=350).path]
+    pictures = work / "pictures"
+    pictures.mkdir()
+    for number, path in enumerate(found): shutil.copy(path, pictures / f"{number:05d}{path.suffix.lower()}")
+    return pictures
+
+
+def maskfer(pictures: Path, out: Path) -> float:
+    "Seconds that `maskfer mask` takes for a folder of pictures, its own start included."
+    return timed(sys.executable, "-c", "from maskfer_nb.command import main; main()", "mask", str(pictures), str(out))
+
+
+def masktheface(folder: Path | None, pictures: Path, work: Path) -> float | None:
+    "Seconds that MaskTheFace takes for a folder of pictures, or None where it or what it needs is missing."
+    if not folder: return print("MaskTheFace: not measured, name a clone by --masktheface")
+    needed = ("imutils", "dotmap", "requests", "face_recognition_models")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing: return print(f"MaskTheFace: not measured, it needs {', '.join(missing)}")
     shutil.copytree(folder, work, ignore=shutil.ignore_patterns(".git", "images"))
     (work / "dlib_models").mkdir(exist_ok=True)
-    weights = Path(importlib.util.find_spec("face_recognition_models").origin).parent / "models/shape_predictor_68_face_landmarks.dat"
+    package = Path(importlib.util.find_spec("face_recognition_models").origin).parent
+    weights = package / "models/shape_predictor_68_face_landmarks.dat"
     (work / "dlib_models" / weights.name).symlink_to(weights)
-    return timed(sys.executable, "mask_the_face.py", "--path", str(pictures), "--mask_type", "surgical", cwd=work)
+    command = [sys.executable, "mask_the_face.py", "--path", str(pictures), "--mask_type", "surgical"]
+    return timed(*command, cwd=work)
+
+
+def with_points(images: list) -> list:
+    "(image, points) of every face in pictures; those without a face are left out."
+    known = []
+    for image in images:
+        try:
+            known += [(image, points) for points in landmarks.find(image)]
+        except ValueError:
+            continue
+    return known
+
+
+def one_picture(paths: list, work: Path, n: int):
+    "Print how long each step takes for one of these pictures."
+    images = [read_image(path) for path in paths]
+    known, mask = with_points(images), fabrics.mask()
+    if not known: sys.exit("no face in any of the pictures")
+    written = [(work / "written.jpg", Image.fromarray(image)) for image, _ in known]
+    seconds = {
+        "read": median(read_image, [(path,) for path in paths], n),
+        "detect": median(landmarks.look, [(image,) for image in images], n),
+        "detect and find points": median(landmarks.find, [(image,) for image, _ in known], n),
+        "paste": median(masks.paste, [(image, points, mask) for image, points in known], n),
+        "write": median(masking.write_picture, written, n),
+    }
+    print("one picture, ms:", ", ".join(f"{name} {1000 * value:.1f}" for name, value in seconds.items()))
+
+
+def one_paste(work: Path, n: int):
+    "Print how many small faces are pasted a second where landmarks are known, and how long some of the steps take."
+    table, mask = faces.render(work / "small", min(n, 40), size=112), fabrics.mask()
+    small = [(read_image(path), points) for path, points in zip(table.path, table.landmarks)]
+    for fit in masks.FITS:
+        seconds = median(masks.paste, [(image, points, mask, fit) for image, points in small], 10 * n)
+        print(f"pasting alone, landmarks known, 112 px, {fit}: {1 / seconds:.0f} faces/s a core")
+    image, points = small[0]
+    grey, alpha = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), masks.paste(image, points, mask).alpha
+    steps = {
+        "pose": (masks.pose, points),
+        "lay by jaw": (masks.lay, points, "jaw"),
+        "lay rigid": (masks.lay, points, "rigid"),
+        "blur and grain": (masks._blur_and_grain, grey),
+        "shadow": (masks._shade, alpha, 0.05 * masks.pose(points).scale),
+    }
+    seconds = {name: median(function, [arguments], n) for name, (function, *arguments) in steps.items()}
+    print("of which, µs:", ", ".join(f"{name} {1e6 * value:.0f}" for name, value in seconds.items()))
 
 
 def main():
@@ -62,48 +130,29 @@ def main():
 
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
-        if args.pictures: found = sorted(path for path in args.pictures.rglob("*") if path.suffix.lower() in SUFFIXES)[: args.n]
-        else: found = [Path(path) for path in faces.render(work / "rendered", args.n, size=350).path]
-        pictures = work / "pictures"
-        pictures.mkdir()
-        for number, path in enumerate(found): shutil.copy(path, pictures / f"{number:05d}{path.suffix.lower()}")
-        shapes = {read_image(path).shape for path in found[:20]}
-        print(f"{len(found)} pictures, {' '.join(f'{width}x{height}' for height, width, _ in sorted(shapes)[-3:])} pixels and the like, {os.cpu_count()} cores")
+        pictures = collect(args.pictures, args.n, work)
+        paths = sorted(map(str, pictures.iterdir()))
+        n = len(paths)
+        sizes = sorted({read_image(path).shape[:2] for path in paths[:20]})[-3:]
+        print(f"{n} pictures, {' '.join(f'{width}x{height}' for height, width in sizes)} pixels and the like, "
+              f"{os.cpu_count()} cores")
 
-        ours = timed(str(Path(sys.executable).parent / "maskfer"), "mask", str(pictures), str(work / "ours"))
+        ours = maskfer(pictures, work / "ours")
         made = sum(path.suffix in SUFFIXES for path in (work / "ours").iterdir())
-        print(f"maskfer mask: {len(found) / ours:.1f} pictures/s, processes' start included ({ours:.1f} s), {made} of {len(found)} masked")
-        if not args.masktheface: print("MaskTheFace: not measured, name a clone by --masktheface")
-        elif theirs := masktheface(args.masktheface, pictures, work / "masktheface"):
+        print(f"maskfer mask: {n / ours:.1f} pictures/s, processes' start included ({ours:.1f} s), "
+              f"{made} of {n} masked")
+        theirs = masktheface(args.masktheface, pictures, work / "masktheface")
+        if theirs:
             made = len(list((work / "pictures_masked").iterdir()))
-            print(f"MaskTheFace: {len(found) / theirs:.1f} pictures/s ({theirs:.1f} s), {made} of {len(found)} masked; ratio {theirs / ours:.1f}")
-            if args.json: write_json(args.json, dict(pictures=len(found), cores=os.cpu_count(), ours=len(found) / ours, masktheface=len(found) / theirs))
+            print(f"MaskTheFace: {n / theirs:.1f} pictures/s ({theirs:.1f} s), {made} of {n} masked; "
+                  f"ratio {theirs / ours:.1f}")
+        speeds = dict(pictures=n, cores=os.cpu_count(), ours=n / ours)
+        if args.json: write_json(args.json, speeds | (dict(masktheface=n / theirs) if theirs else {}))
 
         cv2.setNumThreads(1)
-        mask = fabrics.mask()
-        some = [(path, read_image(path)) for path in map(str, found[:100])]
-        known = [(image, points) for path, image in some for points in (landmarks.find(image) if _has_face(image) else [])]
-        parts = {"read": median(read_image, *[(path,) for path, _ in some]), "detect": median(landmarks.look, *[(image,) for _, image in some]),
-                 "detect and find points": median(landmarks.find, *[(image,) for image, _ in known]),
-                 "paste": median(masks.paste, *[(image, points, mask) for image, points in known]),
-                 "write": median(lambda image: masking._write(work / "written.jpg", image), *[(Image.fromarray(image),) for image, _ in known])}
-        print("one picture, ms:", ", ".join(f"{name} {1000 * seconds:.1f}" for name, seconds in parts.items()))
-
-        table = faces.render(work / "small", 40, size=112)
-        small = [(read_image(path), points) for path, points in zip(table.path, table.landmarks)]
-        for fit in masks.FITS:
-            seconds = median(masks.paste, *[(image, points, mask, fit) for image, points in small], n=2000)
-            print(f"pasting alone, landmarks known, 112 px, {fit}: {1 / seconds:.0f} faces/s a core")
-        image, points = small[0]
-        where = masks.pose(points)
-        steps = {"pose": (masks.pose, points), "lay by jaw": (masks.lay, points, "jaw"), "lay rigid": (masks.lay, points, "rigid"),
-                 "blur and grain": (masks._blur_and_grain, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)), "shadow": (lambda: cv2.GaussianBlur(np.float32(image[..., 0]), (0, 0), 0.05 * where.scale),)}
-        print("of which, µs:", ", ".join(f"{name} {1e6 * median(function, arguments):.0f}" for name, (function, *arguments) in steps.items()))
-
-
-def _has_face(image) -> bool:
-    try: return bool(landmarks.find(image))
-    except ValueError: return False
+        calls = min(n, 200)
+        one_picture(paths[:100], work, calls)
+        one_paste(work, calls)
 
 
 if __name__ == "__main__":

@@ -38,18 +38,38 @@ def transparent(face, path):
     face.save(path)
 
 
+def plain(face, path):
+    face.save(path)
+
+
+def grey(face, path):
+    face.convert("L").save(path)
+
+
+def cmyk(face, path):
+    face.convert("CMYK").save(path)
+
+
+def palette(face, path):
+    face.quantize(128).save(path)
+
+
 WRITERS = {
-    "plain.jpg": lambda face, path: face.save(path), "plain.JPEG": lambda face, path: face.save(path, "JPEG"), "plain.png": lambda face, path: face.save(path),
-    "plain.webp": lambda face, path: face.save(path), "plain.bmp": lambda face, path: face.save(path), "plain.tiff": lambda face, path: face.save(path),
-    "grey.jpg": lambda face, path: face.convert("L").save(path), "cmyk.jpg": lambda face, path: face.convert("CMYK").save(path), "cmyk.tif": lambda face, path: face.convert("CMYK").save(path),
-    "palette.png": lambda face, path: face.quantize(128).save(path), "turned.jpg": turned, "deep.png": deep, "deep.tif": deep, "transparent.png": transparent, "transparent.webp": transparent,
+    "plain": (plain, ["jpg", "JPEG", "png", "webp", "bmp", "tiff"]),
+    "grey": (grey, ["jpg"]),
+    "cmyk": (cmyk, ["jpg", "tif"]),
+    "palette": (palette, ["png"]),
+    "turned": (turned, ["jpg"]),
+    "deep": (deep, ["png", "tif"]),
+    "transparent": (transparent, ["png", "webp"]),
 }
+FORMATS = {"jpg": "JPEG", "JPEG": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF"}
 
 
-@pytest.mark.parametrize("name", list(WRITERS))
-def test_every_format(face, tmp_path, name):
-    source, out = tmp_path / name, tmp_path / "out" / name
-    WRITERS[name](face, source)
+@pytest.mark.parametrize("name, suffix", [(name, suffix) for name, (_, kinds) in WRITERS.items() for suffix in kinds])
+def test_every_format(face, tmp_path, name, suffix):
+    source, out = tmp_path / f"{name}.{suffix}", tmp_path / "out" / f"{name}.{suffix}"
+    WRITERS[name][0](face, source)
     before = source.read_bytes()
     assert masking.mask_file(source, out, "surgical", "#9fcbe8") == []
     assert source.read_bytes() == before
@@ -58,10 +78,12 @@ def test_every_format(face, tmp_path, name):
     difference = np.abs(bare.astype(int) - masked).mean(2)
     assert difference[110:170, 70:130].mean() > 15 and difference[:60].mean() < 6
     with Image.open(out) as image:
-        assert image.format == {"jpg": "JPEG", "JPEG": "JPEG", "tif": "TIFF"}.get(source.suffix[1:], source.suffix[1:].upper())
-        assert (image.mode == "L") == name.startswith(("grey", "deep")) and ("A" in image.mode) == name.startswith("transparent")
+        assert image.format == FORMATS[suffix]
+        assert (image.mode == "L") == (name in ("grey", "deep")) and ("A" in image.mode) == (name == "transparent")
         assert not image.getexif().get(0x0112, 0) > 1
-        if image.mode == "RGBA": assert np.abs(np.asarray(image)[..., 3].astype(int) - np.asarray(Image.open(source))[..., 3]).max() < 3
+        if image.mode == "RGBA":
+            before, after = (np.asarray(picture)[..., 3].astype(int) for picture in (Image.open(source), image))
+            assert np.abs(after - before).max() < 3
 
 
 @pytest.fixture
@@ -80,8 +102,10 @@ def folder(face, tmp_path):
 def test_a_folder_accepts_or_rejects_everything(folder, tmp_path):
     out = tmp_path / "out"
     rejects = masking.mask_folder(folder, out, "random", "random", "rigid", seed=3, jobs=1)
-    assert {name for name, _ in rejects} == {"blank.png", "broken.jpg", "empty.webp"} and all(len(reason) > 5 for _, reason in rejects)
-    assert {path.relative_to(out).as_posix() for path in out.rglob("*.*")} == {"one.png", "deeper/two.jpg", "rejects.csv", "mask.json"}
+    assert {name for name, _ in rejects} == {"blank.png", "broken.jpg", "empty.webp"}
+    assert all(len(reason) > 5 for _, reason in rejects)
+    written = {path.relative_to(out).as_posix() for path in out.rglob("*.*")}
+    assert written == {"one.png", "deeper/two.jpg", "rejects.csv", "mask.json"}
     assert [tuple(row) for row in pd.read_csv(out / "rejects.csv").itertuples(index=False)] == rejects
     first = (out / "one.png").read_bytes()
     again = masking.mask_folder(folder, tmp_path / "again", "random", "random", "rigid", seed=3, jobs=2)
@@ -116,31 +140,59 @@ def test_several_faces_in_one_picture(face, tmp_path):
     for number in range(3): wide.paste(face, (10 + 210 * number, 20))
     picture = np.asarray(wide)
     assert len(find(picture)) == 3
-    masked, reasons = masking.mask_picture(picture, find(picture), masking.choose("kn95", "white", 0))
+    masked, reasons = masking.mask_picture(picture, find(picture), masking.asked_mask("kn95", "white", 0))
     assert len(masked.polygon) == 3 and not reasons
     assert all(masked.alpha[:, start : start + 200].sum() > 3000 for start in (10, 220, 430))
 
 
 @pytest.mark.parametrize("words, message", [
-    (["nowhere", "out"], "no such file"), ([".", "."], "overwrite"), (["IN", "out", "--kind", "scarf"], "there are surgical"),
-    (["IN", "out", "--color", "rainbow"], "no colour"), (["IN", "out", "--kind", "IN:gas"], "masks.cfg"), (["EMPTY", "out"], "no pictures")])
+    (["nowhere", "out"], "no such file"),
+    ([".", "."], "overwrite"),
+    (["IN", "out", "--kind", "scarf"], "there are surgical"),
+    (["IN", "out", "--color", "rainbow"], "no colour"),
+    (["IN", "out", "--kind", "IN:gas"], "masks.cfg"),
+    (["EMPTY", "out"], "no pictures"),
+])
 def test_errors_are_one_line(folder, tmp_path, words, message, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "EMPTY").mkdir()
-    with pytest.raises(SystemExit) as stop: command.main(["mask", *(word.replace("IN", str(folder)) for word in words)])
+    words = [word.replace("IN", str(folder)) for word in words]
+    with pytest.raises(SystemExit) as stop: command.main(["mask", *words])
     assert message in str(stop.value) and "\n" not in str(stop.value) and str(stop.value).startswith("maskfer: ")
 
 
 def test_the_command(folder, tmp_path):
     program = [str(Path(sys.executable).parent / "maskfer")]
-    done = subprocess.run([*program, "mask", str(folder), str(tmp_path / "out"), "--kind", "cloth", "--color", "navy", "--jobs", "2"], capture_output=True, text=True)
+    words = ["mask", str(folder), str(tmp_path / "out"), "--kind", "cloth", "--color", "navy", "--jobs", "2"]
+    done = subprocess.run([*program, *words], capture_output=True, text=True)
     assert done.returncode == 0 and "3 faces or pictures not masked" in done.stderr, done.stderr
     assert json.loads((tmp_path / "out/mask.json").read_text())["color"] == "navy"
     manual = subprocess.run([*program, "mask", "--help"], capture_output=True, text=True).stdout
-    assert all(word in manual for word in ("--kind", "--color", "--fit", "--seed", "--jobs", "rejects.csv", "examples:"))
+    for word in ("--kind", "--color", "--fit", "--seed", "--jobs", "rejects.csv", "examples:"): assert word in manual
 
 
 MASK = [sys.executable, "-c", "from maskfer_nb.command import main; main()", "mask"]
+
+
+def wait_until(reached, process, log, seconds=240):
+    "Wait while a process works; fails with what it wrote to its log where it ends or takes too long before that."
+    end = time.monotonic() + seconds
+    while not reached():
+        ended = process.poll() is not None
+        if ended or time.monotonic() > end:
+            process.kill()
+            what = f"ended with {process.returncode}" if ended else f"was not there after {seconds} s"
+            pytest.fail(f"the process {what}: {log.read_text()}")
+        time.sleep(0.005)
+
+
+def test_waiting_ends_with_the_process(tmp_path):
+    log = tmp_path / "log"
+    for words, seconds, said in (("raise SystemExit('no room')", 60, "ended with 1: no room"),
+                                 ("import time; time.sleep(60)", 0.2, "was not there after 0.2 s")):
+        with open(log, "w") as errors: process = subprocess.Popen([sys.executable, "-c", words], stderr=errors)
+        with pytest.raises(pytest.fail.Exception, match=said): wait_until(lambda: False, process, log, seconds)
+        process.wait()
 
 
 def test_a_killed_run_goes_on_with_the_same_bytes_and_keeps_its_reasons(face, tmp_path):
@@ -151,9 +203,10 @@ def test_a_killed_run_goes_on_with_the_same_bytes_and_keeps_its_reasons(face, tm
     for number in range(4): Image.new("RGB", (150, 150), (number, 90, 90)).save(here / f"{5 * number:02}-blank.png")
     undisturbed = masking.mask_folder(here, tmp_path / "undisturbed", "random", "random", jobs=1)
     assert len(undisturbed) == 4
-    out = tmp_path / "out"
-    run = subprocess.Popen([*MASK, here, out, "--kind", "random", "--color", "random", "--jobs", "1"], stderr=subprocess.DEVNULL)
-    while len(list(out.glob("[0-9]*"))) < 7: time.sleep(0.005)
+    out, log = tmp_path / "out", tmp_path / "log"
+    words = [here, out, "--kind", "random", "--color", "random", "--jobs", "1"]
+    with open(log, "w") as errors: run = subprocess.Popen([*MASK, *words], stderr=errors)
+    wait_until(lambda: len(list(out.glob("[0-9]*"))) >= 7, run, log)
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert not (out / "rejects.csv").exists()
@@ -161,6 +214,7 @@ def test_a_killed_run_goes_on_with_the_same_bytes_and_keeps_its_reasons(face, tm
     with open(out / ".masked.jsonl", "a") as record: record.write('["torn')
     before = {path: path.stat().st_mtime_ns for name, _ in map(json.loads, whole) if (path := out / name).exists()}
     assert masking.mask_folder(here, out, "random", "random", jobs=1) == undisturbed and before
-    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == {path.name: path.read_bytes() for path in (tmp_path / "undisturbed").iterdir()}
+    assert all(path.stat().st_mtime_ns == changed for path, changed in before.items())
+    content = lambda folder: {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert content(out) == content(tmp_path / "undisturbed")
     assert masking.mask_folder(here, out, "random", "random", jobs=1) == undisturbed
