@@ -96,7 +96,7 @@ def main():
     parser.add_argument("--size", type=int, default=64, help="pixels (default: 64)")
     parser.add_argument("--width", type=float, default=0.25, help="of VGG11 (default: 0.25)")
     parser.add_argument("--batch-size", type=int, default=64, help="(default: 64)")
-    parser.add_argument("--precision", default="32-true", help="of this project's loop, or bf16-mixed (default: 32-true)")
+    parser.add_argument("--precision", default="32-true", help="of this loop, or bf16-mixed (default: 32-true)")
     parser.add_argument("--json", type=Path, help="where the rates are kept")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
