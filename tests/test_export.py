@@ -19,20 +19,30 @@ def file(tmp_path_factory):
     return path
 
 
+WORN = (
+    ("surgical", "white", "jaw"),
+    ("cloth", "black", "rigid"),
+    ("kn95", "lightblue", "jaw"),
+    ("cloth", "random", "rigid"),
+)
+
+
 @pytest.fixture(scope="module")
 def hundred():
     "Twenty rendered people, bare and under four masks each, as a camera with 72 by 64 pixels sees them."
     people = []
     for _, row in faces.recipes(20, seed=8).iterrows():
         bare, points = faces.photograph(row, 72)[0], faces.landmarks(row, 72)
-        people += [bare, *(masks.paste(bare, points, fabrics.mask(kind, color), fit).image for kind, color, fit in (("surgical", "white", "jaw"), ("cloth", "black", "rigid"), ("kn95", "lightblue", "jaw"), ("cloth", "random", "rigid")))]
+        people.append(bare)
+        people += [masks.paste(bare, points, fabrics.mask(kind, color), fit).image for kind, color, fit in WORN]
     return np.stack(people)[:100, :, 4:-4]
 
 
 def test_a_hundred_faces_get_the_answers_that_torch_gives(file, hundred):
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    with torch.inference_mode(): ours = FaceGraph(MaskedFER.from_pretrained())(torch.from_numpy(np.ascontiguousarray(hundred)))
-    theirs = session.run(None, {"faces": np.ascontiguousarray(hundred)})
+    given = np.ascontiguousarray(hundred)
+    with torch.inference_mode(): ours = FaceGraph(MaskedFER.from_pretrained())(torch.from_numpy(given))
+    theirs = session.run(None, {"faces": given})
     assert len(hundred) == 100 and hundred.std() > 20
     for torch_says, onnx_says in zip(ours, theirs): assert np.abs(torch_says.numpy() - onnx_says).max() < 1e-4
     assert theirs[1].std() > 0.2 and theirs[0].std() > 0.1  # they are not all the same
