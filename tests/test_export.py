@@ -2,6 +2,7 @@
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from maskfer_nb import fabrics, faces, masks
 from maskfer_nb.export import FaceGraph, export
-from maskfer_nb.predictor import MaskedFER
+from maskfer_nb.predictor import SIDE, MaskedFER
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,19 @@ def test_a_hundred_faces_get_the_answers_that_torch_gives(file, hundred):
     assert len(hundred) == 100 and hundred.std() > 20
     for torch_says, onnx_says in zip(ours, theirs): assert np.abs(torch_says.numpy() - onnx_says).max() < 1e-4
     assert theirs[1].std() > 0.2 and theirs[0].std() > 0.1  # they are not all the same
+
+
+def test_the_graph_sees_the_grey_that_the_model_is_given(hundred):
+    "Strong colours, so that another grey than OpenCV's is another picture."
+    model = MaskedFER.from_pretrained()
+    faces = np.stack([cv2.resize(face, (SIDE, SIDE)) for face in hundred[:10]])
+    faces[..., 0] = 255 - faces[..., 0]
+    grey = np.stack([cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in faces])
+    with torch.inference_mode():
+        by_graph, swapped = (FaceGraph(model)(torch.from_numpy(given.copy())) for given in (faces, faces[..., ::-1]))
+        by_model = model.answer(torch.from_numpy(grey)[:, None].float() / 255)
+    for ours, theirs in zip(by_graph, by_model): assert (ours - theirs).abs().max() < 0.02  # grey is rounded there
+    assert (swapped[0] - by_model[0]).abs().max() > 0.1
 
 
 def test_the_file_runs_without_torch(file):

@@ -82,12 +82,22 @@ def test_colour_makes_no_difference_but_brightness(model, people):
     grey, red = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.ascontiguousarray(picture[..., 0])
     ours, by_grey, by_red = (crop(image, points)[0] for image in (picture, grey, red))
     assert np.array_equal(ours, by_grey) and np.abs(ours.astype(int) - by_red).mean() > 20
-    (face,), (in_grey,) = model([picture, grey])
-    assert face.expressions == pytest.approx(in_grey.expressions, abs=1e-3)
-    assert face.masked == pytest.approx(in_grey.masked, abs=1e-3)
+    (face,), (in_grey,), (in_three,) = model([picture, grey, np.stack([grey] * 3, -1)])
+    assert in_grey.expressions == pytest.approx(in_three.expressions, abs=1e-3)
+    # dlib's detector looks at colours, so that the box, and with it the points, may differ by a hair
+    assert face.expressions == pytest.approx(in_grey.expressions, abs=0.03)
+    assert face.masked == pytest.approx(in_grey.masked, abs=0.03)
     with torch.inference_mode():
         expressions, _, _ = model.answer(torch.from_numpy(np.stack([ours, by_red]))[:, None].float() / 255)
-    assert (expressions[0] - expressions[1]).abs().max() > 0.05  # an answer by the red channel would be noticed
+    assert (expressions[0] - expressions[1]).abs().max() > 0.1  # an answer by the red channel would be noticed
+
+
+def test_a_mirrored_face_gets_the_mirrored_answer(model, people):
+    face = torch.from_numpy(crop(people[0][0], people[1][0])[0])[None, None].float() / 255
+    with torch.inference_mode(): straight, mirrored = model.answer(face), model.answer(face.flip(-1))
+    assert torch.allclose(straight[0], mirrored[0], atol=1e-5) and torch.allclose(straight[1], mirrored[1], atol=1e-5)
+    assert torch.allclose(straight[2], mirrored[2].flip(-1), atol=1e-5)
+    assert (straight[2] - mirrored[2]).abs().max() > 0.01  # this map is not the same from both sides
 
 
 NO_FILE = "No such file or directory: .*model.safetensors"
