@@ -1,9 +1,11 @@
-"""Milliseconds of the shipped network, on one thread: a face crop in, probabilities and map out, by torch and by onnxruntime; and a whole picture, faces found first.
+"""Milliseconds of the shipped network, on one thread, by torch and by onnxruntime.
 
     python benchmarks/latency.py [--pictures DIR] [--n 200] [--fer PYTHON] [--json FILE]
 
-Without --pictures the whole pictures are rendered faces, 350 pixels across. PYTHON is one that has the package `fer`, whose mini-XCEPTION (no map, one
-way round) is then timed on the same pictures, as it comes (TensorFlow Lite) and as Keras. Medians after a warm-up."""
+Timed are a face crop in, probabilities and map out, and a whole picture, faces found first. Without --pictures the
+whole pictures are rendered faces, 350 pixels across. PYTHON is one that has the package `fer`, whose mini-XCEPTION (no
+map, one way round) is then timed on the same pictures, as it comes (TensorFlow Lite) and as Keras. Medians after a
+warm-up; with --n 2 all of it takes seconds."""
 import argparse
 import inspect
 import json
@@ -17,8 +19,8 @@ import onnxruntime
 import torch
 
 from maskfer_nb import faces
-from maskfer_nb.files import write_json
 from maskfer_nb.export import export
+from maskfer_nb.files import write_json
 from maskfer_nb.pictures import SUFFIXES, read_image
 from maskfer_nb.predictor import SIDE, MaskedFER
 
@@ -33,19 +35,31 @@ def median_ms(call, arguments) -> float:
     return 1000 * float(np.median(seconds[len(seconds) // 10 :]))
 
 
-FER = """
+FER = f"""
 import json, sys, time
 import numpy as np
 import tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 from fer.fer import FER
-""" + inspect.getsource(median_ms) + """
+{inspect.getsource(median_ms)}
 pictures = np.load(sys.argv[1])["pictures"]
 faces = np.random.default_rng(0).uniform(-1, 1, (len(pictures), 1, 64, 64)).astype(np.float32)
 lite, keras = FER(), FER(use_tflite=False)
-print(json.dumps(dict(fer_crop_ms=median_ms(lite._classify_emotions, faces), fer_keras_crop_ms=median_ms(keras._classify_emotions, faces), fer_picture_ms=median_ms(lite.detect_emotions, pictures))))
+print(json.dumps(dict(
+    fer_crop_ms=median_ms(lite._classify_emotions, faces),
+    fer_keras_crop_ms=median_ms(keras._classify_emotions, faces),
+    fer_picture_ms=median_ms(lite.detect_emotions, pictures))))
 """
+
+
+def fer_times(python: str, pictures: list) -> dict:
+    "What the package `fer` of another Python takes on the same pictures."
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pictures.npz"
+        np.savez(path, pictures=np.stack(pictures)[..., ::-1])
+        done = subprocess.run([python, "-c", FER, str(path)], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def onnx_session() -> onnxruntime.InferenceSession:
@@ -53,8 +67,19 @@ def onnx_session() -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:
-        export(Path(folder) / "masked_fer.onnx")
-        return onnxruntime.InferenceSession(Path(folder) / "masked_fer.onnx", options, providers=["CPUExecutionProvider"])
+        path = Path(folder) / "masked_fer.onnx"
+        export(path)
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def whole_pictures(folder: Path | None, n: int) -> list:
+    "At most n pictures of a folder, or eight rendered faces, again and again until they are n."
+    if folder:
+        paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+        return [read_image(path) for path in paths[:n]]
+    rows = faces.recipes(8, seed=0, classes=("happy", "surprised")).head(n)
+    rendered = [faces.photograph(row, 350)[0] for _, row in rows.iterrows()]
+    return (rendered * -(-n // len(rendered)))[:n]
 
 
 def main():
@@ -65,21 +90,21 @@ def main():
     parser.add_argument("--json", type=Path, help="where the numbers are kept")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = MaskedFER.from_pretrained()
+    model, session, rng = MaskedFER.from_pretrained(), onnx_session(), np.random.default_rng(0)
     with torch.inference_mode(): crop = median_ms(model.answer, [torch.rand(1, 1, SIDE, SIDE) for _ in range(args.n)])
-    session, rng = onnx_session(), np.random.default_rng(0)
-    onnx = median_ms(lambda face: session.run(None, {"faces": face}), [rng.integers(0, 256, (1, SIDE, SIDE, 3), np.uint8) for _ in range(args.n)])
-    if args.pictures: pictures = [read_image(path) for path in sorted(args.pictures.rglob("*")) if path.suffix.lower() in SUFFIXES][: args.n]
-    else: pictures = [faces.photograph(row, 350)[0] for _, row in faces.recipes(8, seed=0, classes=("happy", "surprised")).iterrows()] * -(-args.n // 8)
-    whole = median_ms(model, pictures[: args.n])
-    print(f"one face crop, both ways round: torch {crop:.1f} ms, onnxruntime {onnx:.1f} ms; one picture of {pictures[0].shape[1]}x{pictures[0].shape[0]} pixels, from array to answers: {whole:.1f} ms, {1000 / whole:.0f} a second; one thread")
+    crops = [rng.integers(0, 256, (1, SIDE, SIDE, 3), np.uint8) for _ in range(args.n)]
+    onnx = median_ms(lambda face: session.run(None, {"faces": face}), crops)
+    pictures = whole_pictures(args.pictures, args.n)
+    whole = median_ms(model, pictures)
+    height, width = pictures[0].shape[:2]
+    print(f"one face crop, both ways round: torch {crop:.1f} ms, onnxruntime {onnx:.1f} ms; one picture of "
+          f"{width}x{height} pixels, from array to answers: {whole:.1f} ms, {1000 / whole:.0f} a second; one thread")
     found = dict(crop_ms=crop, onnx_crop_ms=onnx, picture_ms=whole)
     if args.fer:
-        with tempfile.TemporaryDirectory() as folder:
-            np.savez(Path(folder) / "pictures.npz", pictures=np.stack(pictures[: args.n])[..., ::-1])
-            found |= json.loads(subprocess.run([args.fer, "-c", FER, str(Path(folder) / "pictures.npz")], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-        print(f"fer: one face crop {found['fer_crop_ms']:.1f} ms, by Keras {found['fer_keras_crop_ms']:.1f} ms; one picture {found['fer_picture_ms']:.1f} ms")
-    if args.json: write_json(args.json, dict(**found, pictures=min(args.n, len(pictures)), threads=1))
+        found |= fer_times(args.fer, pictures)
+        print(f"fer: one face crop {found['fer_crop_ms']:.1f} ms, by Keras {found['fer_keras_crop_ms']:.1f} ms; "
+              f"one picture {found['fer_picture_ms']:.1f} ms")
+    if args.json: write_json(args.json, dict(**found, pictures=len(pictures), threads=1))
 
 
 if __name__ == "__main__":

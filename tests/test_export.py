@@ -2,6 +2,7 @@
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from maskfer_nb import fabrics, faces, masks
 from maskfer_nb.export import FaceGraph, export
-from maskfer_nb.predictor import MaskedFER
+from maskfer_nb.predictor import SIDE, MaskedFER
 
 
 @pytest.fixture(scope="module")
@@ -19,23 +20,46 @@ def file(tmp_path_factory):
     return path
 
 
+WORN = (
+    ("surgical", "white", "jaw"),
+    ("cloth", "black", "rigid"),
+    ("kn95", "lightblue", "jaw"),
+    ("cloth", "random", "rigid"),
+)
+
+
 @pytest.fixture(scope="module")
 def hundred():
     "Twenty rendered people, bare and under four masks each, as a camera with 72 by 64 pixels sees them."
     people = []
     for _, row in faces.recipes(20, seed=8).iterrows():
         bare, points = faces.photograph(row, 72)[0], faces.landmarks(row, 72)
-        people += [bare, *(masks.paste(bare, points, fabrics.mask(kind, color), fit).image for kind, color, fit in (("surgical", "white", "jaw"), ("cloth", "black", "rigid"), ("kn95", "lightblue", "jaw"), ("cloth", "random", "rigid")))]
+        people.append(bare)
+        people += [masks.paste(bare, points, fabrics.mask(kind, color), fit).image for kind, color, fit in WORN]
     return np.stack(people)[:100, :, 4:-4]
 
 
 def test_a_hundred_faces_get_the_answers_that_torch_gives(file, hundred):
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    with torch.inference_mode(): ours = FaceGraph(MaskedFER.from_pretrained())(torch.from_numpy(np.ascontiguousarray(hundred)))
-    theirs = session.run(None, {"faces": np.ascontiguousarray(hundred)})
+    given = np.ascontiguousarray(hundred)
+    with torch.inference_mode(): ours = FaceGraph(MaskedFER.from_pretrained())(torch.from_numpy(given))
+    theirs = session.run(None, {"faces": given})
     assert len(hundred) == 100 and hundred.std() > 20
     for torch_says, onnx_says in zip(ours, theirs): assert np.abs(torch_says.numpy() - onnx_says).max() < 1e-4
     assert theirs[1].std() > 0.2 and theirs[0].std() > 0.1  # they are not all the same
+
+
+def test_the_graph_sees_the_grey_that_the_model_is_given(hundred):
+    "Strong colours, so that another grey than OpenCV's is another picture."
+    model = MaskedFER.from_pretrained()
+    faces = np.stack([cv2.resize(face, (SIDE, SIDE)) for face in hundred[:10]])
+    faces[..., 0] = 255 - faces[..., 0]
+    grey = np.stack([cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in faces])
+    with torch.inference_mode():
+        by_graph, swapped = (FaceGraph(model)(torch.from_numpy(given.copy())) for given in (faces, faces[..., ::-1]))
+        by_model = model.answer(torch.from_numpy(grey)[:, None].float() / 255)
+    for ours, theirs in zip(by_graph, by_model): assert (ours - theirs).abs().max() < 0.02  # grey is rounded there
+    assert (swapped[0] - by_model[0]).abs().max() > 0.1
 
 
 def test_the_file_runs_without_torch(file):

@@ -13,8 +13,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from maskfer_nb.runs import CHAIN
+
 ROOT = Path(__file__).parents[2]
-CHAIN = ["01_datasets", "02_mcn", "03_fecn", "04_evaluation"]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,10 @@ def lab(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with open(folder / "server.log", "w") as log:
-        server = subprocess.Popen([sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}", "--LabApp.news_url="], stdout=log, stderr=log, cwd=folder)
+        options = ["--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=",
+                   f"--ServerApp.root_dir={folder}", "--LabApp.news_url="]
+        command = [sys.executable, "-m", "jupyter", "lab", *options]
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     for _ in range(300):
         if server.poll() is not None: pytest.fail((folder / "server.log").read_text()[-2000:])
         with socket.socket() as try_it:
@@ -44,28 +48,35 @@ def browser():
     if missing: pytest.fail(f"{' and '.join(missing)} not found; on Debian: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1600,2000"): options.add_argument(option)
+    for option in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", "window-size=1600,2000"):
+        options.add_argument(f"--{option}")
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     yield driver
     driver.quit()
 
 
 def wait(browser, condition, seconds=60, what=""):
-    return WebDriverWait(browser, seconds, 0.3, ignored_exceptions=[WebDriverException]).until(lambda _: condition(), what)
+    waiting = WebDriverWait(browser, seconds, 0.3, ignored_exceptions=[WebDriverException])
+    return waiting.until(lambda _: condition(), what)
 
 
 def click(browser, css, text):
     "Click what is shown with this text."
-    found = wait(browser, lambda: next((found for found in browser.find_elements(By.CSS_SELECTOR, css) if found.text.strip() == text and found.is_displayed()), None), 5, text)
-    found.click()
+    def shown():
+        for found in browser.find_elements(By.CSS_SELECTOR, css):
+            if found.text.strip() == text and found.is_displayed(): return found
+
+    wait(browser, shown, 5, text).click()
 
 
 def run_all(browser, lab, name, seconds):
     "Open a notebook alone, run all its cells as a person does, and wait until the kernel is idle again."
     browser.get(f"{lab}/{name}.ipynb?reset")
     wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"), what=f"{name} opens")
-    state = lambda: browser.find_element(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator").get_attribute("data-status")
-    wait(browser, lambda: state() == "idle" and not browser.find_elements(By.ID, "jupyterlab-splash"), what="a kernel starts")
+    indicator = ".jp-Notebook-ExecutionIndicator"
+    state = lambda: browser.find_element(By.CSS_SELECTOR, indicator).get_attribute("data-status")
+    splash = lambda: browser.find_elements(By.ID, "jupyterlab-splash")
+    wait(browser, lambda: state() == "idle" and not splash(), what="a kernel starts")
     time.sleep(3)  # JupyterLab says so a moment before the menu acts on this notebook
     click(browser, ".lm-MenuBar-itemLabel", "Run")
     click(browser, ".lm-Menu-itemLabel", "Run All Cells")
@@ -74,27 +85,37 @@ def run_all(browser, lab, name, seconds):
 
 
 def in_outputs(browser, css):
-    "What of a kind the notebook's outputs show, from its first cell to its last: JupyterLab draws only cells near the window."
+    """What of a kind the notebook's outputs show, from its first cell to its last.
+
+    JupyterLab draws only cells near the window."""
     notebook, found = browser.find_element(By.CSS_SELECTOR, ".jp-WindowedPanel-outer"), set()
-    height, step = (browser.execute_script(f"return arguments[0].{name}", notebook) for name in ("scrollHeight", "clientHeight"))
+    of = lambda name: browser.execute_script(f"return arguments[0].{name}", notebook)
+    height, step = of("scrollHeight"), of("clientHeight")
     for top in range(0, height + step, step // 2):
         browser.execute_script("arguments[0].scrollTop = arguments[1]", notebook, top)
         time.sleep(0.3)
-        found |= {element.get_attribute("src") or element.text for element in browser.find_elements(By.CSS_SELECTOR, f".jp-OutputArea-output {css}")}
+        elements = browser.find_elements(By.CSS_SELECTOR, f".jp-OutputArea-output {css}")
+        found |= {element.get_attribute("src") or element.text for element in elements}
     return found
 
 
 def test_a_control_of_the_explorer_changes_picture_and_numbers(browser, lab):
     run_all(browser, lab, "42_explorer", 180)
     browser.find_element(By.CSS_SELECTOR, ".jp-Notebook").send_keys(Keys.ESCAPE)
-    shown = lambda: (browser.find_element(By.CSS_SELECTOR, "img.widget-image").get_attribute("src"), browser.find_element(By.CSS_SELECTOR, ".widget-html").text)
+    element = lambda css: browser.find_element(By.CSS_SELECTOR, css)
+    shown = lambda: (element("img.widget-image").get_attribute("src"), element(".widget-html").text)
     first = wait(browser, lambda: "eyes" in shown()[1] and shown(), what="the explorer is shown")
-    wait(browser, lambda: browser.execute_script("return document.querySelector('img.widget-image').naturalWidth") > 500, what="the picture is drawn")
+    drawn = lambda: browser.execute_script("return document.querySelector('img.widget-image').naturalWidth") > 500
+    wait(browser, drawn, what="the picture is drawn")
     seen = {first}
-    for change in (lambda: Select(browser.find_element(By.CSS_SELECTOR, ".widget-dropdown select")).select_by_index(2), lambda: click(browser, ".widget-toggle-button", "no mask"), lambda: click(browser, ".widget-toggle-button", "cloth")):
+    changes = [lambda: Select(element(".widget-dropdown select")).select_by_index(2),
+               lambda: click(browser, ".widget-toggle-button", "no mask"),
+               lambda: click(browser, ".widget-toggle-button", "cloth")]
+    for change in changes:
         before = shown()
         change()
-        seen.add(wait(browser, lambda: shown()[0] != before[0] and shown()[1] != before[1] and shown(), what="picture and numbers change"))
+        both = lambda before=before: all(now != then for now, then in zip(shown(), before)) and shown()
+        seen.add(wait(browser, both, what="picture and numbers change"))
     assert len(seen) == 4
 
 
