@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
@@ -33,7 +34,8 @@ def run_again(path):
     "The notebook with the outputs that it has now. Raises CellExecutionError with the error of a cell that fails."
     notebook = nbformat.read(path, 4)
     client = Client(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
-    client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    client.execute(env=environment, extra_arguments=["--log-level=ERROR"])
     return notebook
 
 
@@ -107,7 +109,8 @@ def test_what_counts_as_the_same(stored, now, alike):
 
 def test_what_a_cell_says():
     stream = lambda name, text: nbformat.v4.new_output("stream", name=name, text=text)
-    shown = lambda **data: nbformat.v4.new_output("display_data", {name.replace("_", "/"): text for name, text in data.items()})
+    kinds = lambda data: {name.replace("_", "/"): text for name, text in data.items()}
+    shown = lambda **data: nbformat.v4.new_output("display_data", kinds(data))
     outputs = [stream("stdout", "one\ntook 3.2 s on a CPU\n"), stream("stderr", "a bar"),
                shown(text_plain="<IPython.core.display.Markdown object>", text_markdown="**two**"),
                shown(text_plain="<Styler at 0x7f>", text_html="<style>td {}</style><td>three</td>"),
@@ -121,4 +124,5 @@ def test_what_a_cell_says():
 def test_a_cell_that_fails_fails_with_its_error(tmp_path):
     cells = [nbformat.v4.new_code_cell(source) for source in ("#| eval: false\n1 / 0", "assert 1 == 2, 'no two'")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "failing.ipynb")
-    with pytest.raises(Exception, match="AssertionError: no two"): run_again(tmp_path / "failing.ipynb")
+    with pytest.raises(CellExecutionError) as error: run_again(tmp_path / "failing.ipynb")
+    assert (error.value.ename, error.value.evalue) == ("AssertionError", "no two")
