@@ -20,7 +20,7 @@ import numpy as np
 from rendering import Peak
 from tqdm import tqdm
 
-from maskfer_nb import datasets, faces, shards
+from maskfer_nb import faces, shards
 from maskfer_nb.files import root, write_json
 
 WARM_UP = 64  # faces

@@ -1,4 +1,4 @@
-"The smoke chain by papermill and Snakemake, in copies of the repository: what it makes, repeats and says when it fails."
+"The smoke chain by papermill and Snakemake, in copies of the repository: what it makes, repeats, and says of errors."
 import json
 import re
 import shutil
@@ -97,7 +97,8 @@ def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
     assert len(pd.read_csv(smoke / RUN / "seed0/fecn/history.csv")) == 1
 
 
-@pytest.mark.parametrize("module, first", [("landmarks", "datasets"), ("networks", "mcn"), ("statistics", "evaluation")])
+@pytest.mark.parametrize("module, first", [
+    ("landmarks", "datasets"), ("networks", "mcn"), ("statistics", "evaluation")])
 def test_changed_code_repeats_what_rests_on_it_and_no_more(smoke, module, first):
     "However many modules lie between it and the notebook."
     with open(smoke / f"maskfer_nb/{module}.py", "a") as file: file.write("\nCHANGED = True\n")
