@@ -1,9 +1,11 @@
-"""Memory and seconds a face of data-set creation and of prediction, at 1,000 and at 20,000 faces: both should be the same.
+"""Memory and seconds a face of data-set creation and of prediction, at 1,000 and 20,000 faces: they should be the same.
 
     python benchmarks/scaling.py [--faces 1000 20000] [--repeats 5] [--jobs 2] [--json FILE]
 
-The faces are rendered ones, each written many times over with other grain and light, so that no two files are alike. Every measurement is a process of its own, which first does the same with a few
-faces, so that imports, weights and worker processes are there; then its time is taken, and the peak of the memory (proportional set size) of itself and its workers. The order is mixed; medians count."""
+The faces are rendered ones, each written many times over with other grain and light, so that no two files are alike.
+Every measurement is a process of its own, which first does the same with a few faces, so that imports, weights and
+worker processes are there; then its time is taken, and the peak of the memory (proportional set size) of itself and its
+workers. The order is mixed; medians count."""
 import argparse
 import json
 import os
@@ -18,35 +20,41 @@ import numpy as np
 from rendering import Peak
 from tqdm import tqdm
 
-from maskfer_nb import datasets, faces
+from maskfer_nb import faces, shards
 from maskfer_nb.files import root, write_json
-from maskfer_nb.training import device_name
 
 WARM_UP = 64  # faces
+RENDERED = 320  # different ones at most
+CLASSES = ["angry", "happy", "normal", "surprised"]
 
 
 def write_faces(folder: Path, n: int):
     "`<split>/<class>/<number>.png`, 112 pixels, a fifth of them test."
-    table, rng = faces.render(root() / "runs/faces", n=320), np.random.default_rng(0)
+    table, rng = faces.render(root() / "runs/faces", n=min(n, RENDERED)), np.random.default_rng(0)
     pictures = [(label, cv2.imread(path)) for label, path in zip(table.label, table.path)]
     for k in range(n):
         label, picture = pictures[k % len(pictures)]
-        path = folder / ("test" if k // len(pictures) % 5 == 4 or k % 5 == 4 else "train") / label / f"{k:06}.png"
+        is_test = k // len(pictures) % 5 == 4 or k % 5 == 4
+        path = folder / ("test" if is_test else "train") / label / f"{k:06}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), np.clip(picture * rng.uniform(0.9, 1.1) + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8))
+        grain = rng.normal(0, 2, picture.shape)
+        cv2.imwrite(str(path), np.clip(picture * rng.uniform(0.9, 1.1) + grain, 0, 255).astype(np.uint8))
 
 
 def make_dataset(data: Path, n: int) -> dict:
     "Seconds to make MU and M-FER of all faces of a folder, and the bytes they take."
-    settings = dict(source="folders", data=str(data), classes=["angry", "happy", "normal", "surprised"], size=64, fit="jaw", mu_train=n // 5, mu_test=n // 20, mfer_train=n, mfer_test=n, n_rendered=0, leave_out="", seed=0)
+    settings = dict(
+        source="folders", data=str(data), classes=CLASSES, size=64, fit="jaw", mu_train=n // 5, mu_test=n // 20,
+        mfer_train=n, mfer_test=n, n_rendered=0, leave_out="", seed=0)
     with tempfile.TemporaryDirectory() as run:
         start = time.perf_counter()
-        work = datasets.work_folder(Path(run), settings)
-        table, rejects = datasets.face_table(work, **settings)
-        mu, mfer, rejects = datasets.choose(work, table, rejects, **settings)
-        datasets.write(mu, mfer, rejects, work, Path(run) / "data", settings["size"])
+        work = shards.work_folder(Path(run), settings)
+        table, rejects = shards.face_table(work, **settings)
+        mu, mfer, rejects = shards.choose_faces(work, table, rejects, **settings)
+        shards.write_datasets(mu, mfer, rejects, work, Path(run) / "data", settings["size"])
+        seconds = time.perf_counter() - start
         assert len(table) == n and len(rejects) < n / 10
-        return dict(seconds=time.perf_counter() - start, bytes=sum(path.stat().st_size for path in Path(run).rglob("*") if path.is_file()))
+        return dict(seconds=seconds, bytes=sum(path.stat().st_size for path in Path(run).rglob("*") if path.is_file()))
 
 
 def predict(data: Path, n: int) -> dict:
@@ -60,38 +68,58 @@ def predict(data: Path, n: int) -> dict:
     return dict(seconds=(time.perf_counter() - start) * n / (n - 1))
 
 
-STAGES = {"dataset": make_dataset, "prediction": predict}
+TASKS = {"dataset": make_dataset, "prediction": predict}
 
 
-def child(stage: str, folder: Path, n: int):
+def child(task: str, folder: Path, n: int):
     "One measurement, as a line of JSON."
-    STAGES[stage](folder / str(WARM_UP), WARM_UP)
-    with Peak() as peak: found = STAGES[stage](folder / str(n), n)
-    print(json.dumps(dict(stage=stage, n=n, megabytes=peak.megabytes) | {f"{name}_a_face": value / n for name, value in found.items()}))
+    TASKS[task](folder / str(WARM_UP), WARM_UP)
+    with Peak() as peak: found = TASKS[task](folder / str(n), n)
+    a_face = {f"{name}_a_face": value / n for name, value in found.items()}
+    print(json.dumps(dict(task=task, n=n, megabytes=peak.megabytes) | a_face))
+
+
+def measure(options) -> list:
+    "What every child says."
+    environment = {**os.environ, "LOKY_MAX_CPU_COUNT": str(options.jobs), "OMP_NUM_THREADS": "1"}
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for n in {WARM_UP, *options.faces}: write_faces(Path(folder) / str(n), n)
+        runs = [(task, n) for _ in range(options.repeats) for task in TASKS for n in sorted(set(options.faces))]
+        for task, n in tqdm(runs, desc="measuring", unit="run"):
+            command = [sys.executable, __file__, "--child", task, folder, str(n)]
+            result = subprocess.run(command, capture_output=True, text=True, env=environment)
+            if result.returncode: sys.exit(result.stderr)
+            found.append(json.loads(result.stdout.splitlines()[-1]))
+    return found
+
+
+def medians(found: list, task: str, n: int) -> dict:
+    names = ["seconds_a_face", "megabytes", *(["bytes_a_face"] if task == "dataset" else [])]
+    runs = [run for run in found if (run["task"], run["n"]) == (task, n)]
+    return {name: float(np.median([run[name] for run in runs])) for name in names}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=int, nargs=2, default=(1000, 20000))
+    parser.add_argument("--faces", type=int, nargs=2, default=(1000, 20000), help=f"{WARM_UP} at least")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="worker processes of data-set creation")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    environment = {**os.environ, "LOKY_MAX_CPU_COUNT": str(options.jobs), "OMP_NUM_THREADS": "1"}
-    with tempfile.TemporaryDirectory() as folder:
-        for n in (WARM_UP, *options.faces): write_faces(Path(folder) / str(n), n)
-        runs = [(stage, n) for _ in range(options.repeats) for stage in STAGES for n in options.faces]
-        found = []
-        for stage, n in tqdm(runs, desc="measuring", unit="run"):
-            result = subprocess.run([sys.executable, __file__, "--child", stage, folder, str(n)], capture_output=True, text=True, env=environment)
-            if result.returncode: sys.exit(result.stderr)
-            found.append(json.loads(result.stdout.splitlines()[-1]))
-    answer = dict(device=device_name(), cpus=os.cpu_count(), jobs=options.jobs, repeats=options.repeats, faces=list(options.faces))
-    for stage in STAGES:
-        at = [{name: float(np.median([run[name] for run in found if (run["stage"], run["n"]) == (stage, n)])) for name in ("seconds_a_face", "megabytes", *(["bytes_a_face"] if stage == "dataset" else []))} for n in options.faces]
-        print(f"{stage}: " + "; ".join(f"{n:,} faces: {1000 * median['seconds_a_face']:.2f} ms a face, {median['megabytes']:.0f} MB at most" for n, median in zip(options.faces, at)))
-        print(f"  {options.faces[1]:,} against {options.faces[0]:,}: " + ", ".join(f"{name} {at[1][name] / at[0][name] - 1:+.1%}" for name in at[0]))
-        answer[stage] = {str(n): median for n, median in zip(options.faces, at)}
+    from maskfer_nb.training import device_name  # torch, which the children of data-set creation do without
+    few, many = options.faces
+    found = measure(options)
+    answer = dict(device=device_name(), cpus=os.cpu_count(), jobs=options.jobs, repeats=options.repeats)
+    answer["faces"] = [few, many]
+    for task in TASKS:
+        at = {n: medians(found, task, n) for n in (few, many)}
+        told = [f"{n:,} faces: {1000 * of['seconds_a_face']:.2f} ms a face, {of['megabytes']:.0f} MB at most"
+                for n, of in at.items()]
+        print(f"{task}: {'; '.join(told)}")
+        changes = ", ".join(f"{name} {at[many][name] / at[few][name] - 1:+.1%}" for name in at[few])
+        print(f"  {many:,} against {few:,}: {changes}")
+        answer[task] = {str(n): of for n, of in at.items()}
     if options.json: write_json(options.json, answer | {"runs": found})
 
 

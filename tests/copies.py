@@ -11,19 +11,25 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[1]
-STUDY = dict(seeds=2, mcn_seeds=2, datasets=dict(size=48, mu_train=32, mu_test=16, mfer_train=80, mfer_test=32, n_rendered=320),
-             training=dict(width=0.125, epochs=1, mcn_epochs=1, precision="32-true"), sets={"rendered-rigid": dict(source="rendered", fit="rigid", networks="main")})
+STUDY = dict(
+    seeds=2, mcn_seeds=2,
+    datasets=dict(size=48, mu_train=32, mu_test=16, mfer_train=80, mfer_test=32, n_rendered=320),
+    training=dict(width=0.125, epochs=1, mcn_epochs=1, precision="32-true"),
+    sets={"rendered-rigid": dict(source="rendered", fit="rigid", networks="main")})
 
 
 def copy_repository(folder):
-    for name in ("nbs", "maskfer_nb", "profiles"): shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    "All that the graph needs."
+    no_caches = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    for name in ("nbs", "maskfer_nb", "profiles"): shutil.copytree(ROOT / name, folder / name, ignore=no_caches)
     for name in ("settings.ini", "Snakefile", "study.smk"): shutil.copy(ROOT / name, folder)
     return folder
 
 
 def command(*config, targets=(), where=("--cores", "all", "--quiet", "all")):
     "Snakemake as `make` calls it."
-    return [sys.executable, "-m", "snakemake", *targets, *where, "--rerun-incomplete", "--nolock", "--config", "profile=smoke", *config]
+    engine = [sys.executable, "-m", "snakemake", *targets, *where, "--rerun-incomplete", "--nolock"]
+    return [*engine, "--config", "profile=smoke", *config]
 
 
 def surroundings(folder, **environment):
@@ -31,31 +37,44 @@ def surroundings(folder, **environment):
 
 
 def snakemake(folder, *config, **options):
-    environment = {name: options.pop(name) for name in list(options) if name.isupper()}
-    return subprocess.run(command(*config, **options), cwd=folder, capture_output=True, text=True, env=surroundings(folder, **environment))
+    "Run the graph; options in capitals are environment variables, the others `command`'s."
+    environment = surroundings(folder, **{name: options.pop(name) for name in list(options) if name.isupper()})
+    return subprocess.run(command(*config, **options), cwd=folder, capture_output=True, text=True, env=environment)
 
 
 def processes_in(folder, idle=False):
-    "Processes at work in a folder; if asked for, also joblib's workers, which idle for half a minute when their work is done, and the trackers that wait for those."
+    """Processes at work in a folder.
+
+    If asked for, also joblib's workers, which idle for half a minute when their work is done, and the trackers that
+    wait for those."""
     found = []
     for process in psutil.process_iter():
         try:
-            if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE and (idle or not re.search("loky|resource_tracker", " ".join(process.cmdline()))): found.append(process)
-        except (psutil.Error, OSError): continue
+            here = Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE
+            waits = here and re.search("loky|resource_tracker", " ".join(process.cmdline()))
+        except (psutil.Error, OSError):
+            continue
+        if here and (idle or not waits): found.append(process)
     return found
 
 
 def kill_after(folder, seconds=600, everything=True, when=lambda: False, targets=()):
-    "Start the chain, kill it after so many seconds or `when` it is time, with all it started or alone; what it wrote, whether it was still at work, and if not, whether it ended well."
+    """Start the chain, and kill it after so many seconds or `when` it is time, with all it started or alone.
+
+    Returns what it wrote, whether it was still at work, and if not, whether it ended well."""
     log = open(folder / "log.txt", "w+")
-    engine = subprocess.Popen(command(targets=targets), cwd=folder, env=surroundings(folder), stdout=log, stderr=log, start_new_session=True)
+    environment = surroundings(folder)
+    engine = subprocess.Popen(
+        command(targets=targets), cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     end = time.monotonic() + seconds
     while engine.poll() is None and time.monotonic() < end and not when(): time.sleep(0.02)
     at_work = engine.poll() is None
     family = [engine, *psutil.Process(engine.pid).children(recursive=True)] if at_work else []
     for process in family if everything else family[:1]:
-        try: process.send_signal(signal.SIGKILL)
-        except (psutil.NoSuchProcess, ProcessLookupError): continue
+        try:
+            process.send_signal(signal.SIGKILL)
+        except (psutil.NoSuchProcess, ProcessLookupError):
+            continue
     engine.wait()
     end = time.monotonic() + 10
     while processes_in(folder) and time.monotonic() < end: time.sleep(0.1)

@@ -1,6 +1,9 @@
-"Tables, figures and report from a run folder that is drawn and made up here, file by file as the contract says."
+"Runs, tables, figures and report from a run folder that is drawn and made up here, file by file as the contract says."
+import html
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import cv2
@@ -10,6 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from maskfer_nb import evaluation as ev
+from maskfer_nb import report, runs
+from maskfer_nb.sources import LABELS
 
 FOUR = ["angry", "happy", "normal", "surprised"]
 TEXTURES = ["white", "black", "grey"]
@@ -24,7 +29,8 @@ def drawn_face(label, masked, tone, size=64):
     for x, inner in ((23, 1), (41, -1)):
         cv2.circle(f, (x, 29), 3, (30, 30, 30), -1)
         cv2.line(f, (x - 5, 24 - lift - tilt * inner), (x + 5, 24 - lift + tilt * inner), (40, 40, 40), 2)
-    if masked: cv2.fillPoly(f, [np.array([(11, 36), (32, 33), (53, 36), (48, 54), (32, 62), (16, 54)])], (120, 120, 120))
+    outline = np.array([(11, 36), (32, 33), (53, 36), (48, 54), (32, 62), (16, 54)])
+    if masked: cv2.fillPoly(f, [outline], (120, 120, 120))
     else: cv2.ellipse(f, (32, 48), (8, 4), 0, 0, 180, (60, 40, 140), 2)
     return f
 
@@ -32,11 +38,12 @@ def drawn_face(label, masked, tone, size=64):
 def write_predictions(folder, ids, labels, classes, skill, network, seed, rng):
     "A prediction is right with probability `skill`."
     right = rng.random(len(ids)) < skill
-    guess = [l if r else rng.choice([c for c in classes if c != l]) for l, r in zip(labels, right)]
+    other = lambda label: rng.choice([c for c in classes if c != label])
+    guess = [label if is_right else other(label) for label, is_right in zip(labels, right)]
     p = np.array([np.eye(len(classes))[classes.index(g)] for g in guess]) * 0.6 + 0.4 / len(classes)
     folder.mkdir(parents=True)
-    columns = {"image_id": ids, "label": labels, **{f"p_{c}": p[:, k] for k, c in enumerate(classes)}, "network": network, "seed": seed}
-    pd.DataFrame(columns).to_parquet(folder / "predictions.parquet")
+    columns = {"image_id": ids, "label": labels, **{f"p_{c}": p[:, k] for k, c in enumerate(classes)}}
+    pd.DataFrame(columns).assign(network=network, seed=seed).to_parquet(folder / "predictions.parquet")
 
 
 def blob(y, x, height, rng, size=8):
@@ -45,49 +52,77 @@ def blob(y, x, height, rng, size=8):
     return np.clip(height * np.exp(-((r / 2.2) ** 2)) + 0.04 * rng.random((size, size)), 0, 1).astype(np.float16)
 
 
+def write_data(run, faces, rng):
+    "Pictures, Table 1, rejects and Figure 5; `faces` are (face_id, class, texture)."
+    for face, label, texture in faces:
+        for split, worn in (("test", texture), ("unmasked", "unmasked")):
+            folder = run / "data/mfer" / split / label
+            folder.mkdir(parents=True, exist_ok=True)
+            tone = int(150 + 50 * rng.random())
+            cv2.imwrite(str(folder / f"{face}-{worn}.png"), drawn_face(label, split == "test", tone))
+    classes = list(dict.fromkeys(label for _, label, _ in faces))
+    n, each = len(faces), len(faces) // len(classes)
+    rows = [*(("MU-dataset", c, 250, 30, 50, None, None) for c in ("masked", "unmasked")),
+            *(("M-FER-dataset", c, 1000, 100, each, None, None) for c in classes),
+            ("MU-dataset", "all", 500, 60, 100, 500, 100),
+            ("M-FER-dataset", "all", 1000 * len(classes), 100 * len(classes), n, 4000, 400)]
+    columns = ["dataset", "class", "train", "val", "test", "paper_train", "paper_test"]
+    table1 = pd.DataFrame(rows, columns=columns).assign(source="rendered", licence="CC0-1.0")
+    table1.astype({"paper_train": "Int64", "paper_test": "Int64"}).to_csv(run / "data/table1.csv", index=False)
+    rejects = [("x1", "landmarks", "no face found"), ("x2", "landmarks", "no face found"),
+               ("x3", "masks", "<jaw> outside the image: by 7 pixels")]
+    pd.DataFrame(rejects, columns=["face_id", "stage", "reason"]).to_csv(run / "data/rejects.csv", index=False)
+    (run / "figures").mkdir()
+    cv2.imwrite(str(run / "figures/figure5.png"), np.hstack([drawn_face("happy", True, t) for t in (160, 180, 200)]))
+
+
+def write_provenance(run, seeds):
+    made = {"commit": "0123abc", "parameters": {"run": "runs/made-up"}, "inputs": {"faces.zip": "ab" * 32},
+            "device": "CPU, 2 threads", "system": "Linux", "cpus": 2, "python": "3.11.7",
+            "packages": {"torch": "2.15.0", "numpy": "2.4.6"}, "seconds": 12.5, "finished": "2026-01-01T00:00:00Z"}
+    steps = ["01_datasets", *(f"seed{s}/{n}" for s in seeds for n in ("02_mcn", "03_fecn"))]
+    found = {name: {**made, "notebook": name.split("/")[-1]} for name in steps}
+    (run / "provenance.json").write_text(json.dumps(found))
+
+
+def write_training(folder, skill, classes):
+    "History, configuration and weights of a network whose eighth epoch, counted from 0, validates best."
+    epochs = np.arange(12)
+    rise = skill - 0.5 * np.exp(-epochs / 3)
+    history = {"epoch": epochs, "train_loss": 1 - rise, "train_accuracy": rise + 0.05, "val_loss": 1.1 - rise,
+               "val_accuracy": rise - 0.05 * (epochs > 8)}
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    (folder / "config.json").write_text(json.dumps({"classes": classes, "size": 64}))
+    zeros = lambda *shape: np.zeros(shape, np.float32)
+    weights = {"blocks.0.0.weight": zeros(8, 3, 3, 3), "blocks.0.1.running_mean": zeros(8), "head.bias": zeros(4)}
+    save_file(weights | {"blocks.0.1.num_batches_tracked": np.zeros((), np.int64)}, folder / "model.safetensors")
+
+
+SKILL = {"mcn": 0.98, "vgg11": 0.82, "abn": 0.84, "fecn": 0.87}
+
+
 def make_run(run, classes=FOUR, seeds=(0, 1), each=15):
     "A whole run folder of made-up results; returns its path."
     rng = np.random.default_rng(0)
     faces = [(f"made-{c}-{k:03d}", c, TEXTURES[k % 3]) for c in classes for k in range(each)]
-    ids, labels = [f"{f}-{t}" for f, _, t in faces], [c for _, c, _ in faces]
-    for (f, c, t), i in zip(faces, ids):
-        for folder, name, masked in (("test", i, True), ("unmasked", f"{f}-unmasked", False)):
-            (run / "data/mfer" / folder / c).mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(run / "data/mfer" / folder / c / f"{name}.png"), drawn_face(c, masked, int(150 + 50 * rng.random())))
-    rows = [*(("MU-dataset", c, 250, 30, 50, None, None) for c in ("masked", "unmasked")), *(("M-FER-dataset", c, 1000, 100, each, None, None) for c in classes),
-            ("MU-dataset", "all", 500, 60, 100, 500, 100), ("M-FER-dataset", "all", 1000 * len(classes), 100 * len(classes), len(ids), 4000, 400)]
-    table1 = pd.DataFrame(rows, columns=["dataset", "class", "train", "val", "test", "paper_train", "paper_test"]).assign(source="rendered", licence="CC0-1.0")
-    table1.astype({"paper_train": "Int64", "paper_test": "Int64"}).to_csv(run / "data/table1.csv", index=False)
-    pd.DataFrame([("x1", "landmarks", "no face found"), ("x2", "landmarks", "no face found"), ("x3", "masks", "<jaw> outside the image: by 7 pixels")],
-                 columns=["face_id", "stage", "reason"]).to_csv(run / "data/rejects.csv", index=False)
-    made = {"commit": "0123abc", "parameters": {"run": "runs/made-up"}, "inputs": {"faces.zip": "ab" * 32}, "device": "CPU, 2 threads", "system": "Linux", "cpus": 2,
-            "python": "3.11.7", "packages": {"torch": "2.15.0", "numpy": "2.4.6"}, "seconds": 12.5, "finished": "2026-01-01T00:00:00Z"}
-    stages = ["01_datasets", *(f"seed{s}/{n}" for s in seeds for n in ("02_mcn", "03_fecn"))]
-    (run / "provenance.json").write_text(json.dumps({name: {**made, "notebook": name.split("/")[-1]} for name in stages}))
-    (run / "figures").mkdir()
-    cv2.imwrite(str(run / "figures/figure5.png"), np.hstack([drawn_face("happy", True, t) for t in (160, 180, 200)]))
-    skill = {"mcn": 0.98, "vgg11": 0.82, "abn": 0.84, "fecn": 0.87}
+    write_data(run, faces, rng)
+    write_provenance(run, seeds)
+    ids, labels = [f"{face}-{texture}" for face, _, texture in faces], [label for _, label, _ in faces]
+    bare, one = [f"{face}-unmasked" for face, _, _ in faces], ids[::each]
+    pairs = [f"mu-{k}-white" for k in range(100)], ["masked", "unmasked"] * 50, ["masked", "unmasked"]
+    save = lambda path, names, maps: np.savez(path, image_id=np.array(names), attention=np.array(maps))
     for seed in seeds:
-        for network in skill:
+        for network, skill in SKILL.items():
             folder = run / f"seed{seed}" / network
-            if network == "mcn": write_predictions(folder, [f"mu-{k}-white" for k in range(100)], ["masked", "unmasked"] * 50, ["masked", "unmasked"], 0.98, network, seed, rng)
-            else: write_predictions(folder, ids, labels, classes, skill[network], network, seed, rng)
-            epochs = np.arange(12)
-            rise = skill[network] - 0.5 * np.exp(-epochs / 3)
-            pd.DataFrame({"epoch": epochs, "train_loss": 1 - rise, "train_accuracy": rise + 0.05, "val_loss": 1.1 - rise,
-                          "val_accuracy": rise - 0.05 * (epochs > 8)}).to_csv(folder / "history.csv", index=False)
-            (folder / "config.json").write_text(json.dumps({"classes": classes, "size": 64}))
-            save_file({"features.0.weight": np.zeros((8, 3, 3, 3), np.float32), "features.1.running_mean": np.zeros(8, np.float32),
-                       "features.1.num_batches_tracked": np.zeros((), np.int64), "classifier.bias": np.zeros(4, np.float32)}, folder / "model.safetensors")
+            asked = pairs if network == "mcn" else (ids, labels, classes)
+            write_predictions(folder, *asked, skill, network, seed, rng)
+            write_training(folder, skill, classes)
             if network == "mcn":
-                bare = [f"{f}-unmasked" for f, _, _ in faces]
-                attention = [blob(3, 3.5, 0.8, rng) for _ in ids] + [blob(3, 3.5, 0.0, rng) for _ in bare]
-                np.savez(folder / "attention.npz", image_id=np.array(ids + bare), attention=np.array(attention))
-            if network == "abn":
-                np.savez(folder / "attention.npz", image_id=np.array(ids), attention=np.array([blob(2 + classes.index(c) % 4, 5, 0.9, rng) for c in labels]))
-            if network in ("vgg11", "fecn"):
-                one = [k for k in range(len(ids)) if k % each == 0]
-                np.savez(folder / "gradcam.npz", image_id=np.array([ids[k] for k in one]), attention=np.array([blob(4, 3, 1.0, rng) for _ in one]))
+                maps = [blob(3, 3.5, height, rng) for names, height in ((ids, 0.8), (bare, 0.0)) for _ in names]
+                save(folder / "attention.npz", ids + bare, maps)
+            elif network == "abn":
+                save(folder / "attention.npz", ids, [blob(2 + classes.index(c) % 4, 5, 0.9, rng) for c in labels])
+            else: save(folder / "gradcam.npz", one, [blob(4, 3, 1.0, rng) for _ in one])
     return run
 
 
@@ -112,24 +147,52 @@ def small_run(path, seeds):
 def test_table3_by_hand(tmp_path):
     # seed 0: angry 1/2, happy 2/2, normal 0/1, surprised 1/1 -> 4/6; seed 3: 2/2, 1/2, 0/1, 1/1 -> 4/6
     labels = ["angry", "angry", "happy", "happy", "normal", "surprised"]
-    first, second = ["angry", "happy", "happy", "happy", "angry", "surprised"], ["angry", "angry", "happy", "normal", "surprised", "surprised"]
+    first = ["angry", "happy", "happy", "happy", "angry", "surprised"]
+    second = ["angry", "angry", "happy", "normal", "surprised", "surprised"]
     t = ev.table3(small_run(tmp_path, {0: list(zip(labels, first)), 3: list(zip(labels, second))}))
     assert list(t.network.unique()) == ["vgg11", "abn", "fecn"] and list(t["class"].unique()) == [*FOUR, "total"]
-    fecn = t[t.network == "fecn"].set_index("class")
-    assert fecn.accuracy.round(6).to_dict() == {"angry": 75, "happy": 75, "normal": 0, "surprised": 100, "total": round(400 / 6, 6)}
+    of = {network: rows.set_index("class") for network, rows in t.groupby("network")}
+    fecn = of["fecn"]
+    wanted = {"angry": 75, "happy": 75, "normal": 0, "surprised": 100, "total": round(400 / 6, 6)}
+    assert fecn.accuracy.round(6).to_dict() == wanted
     assert fecn["std"]["angry"] == pytest.approx(50 / 2**0.5) and fecn["std"]["total"] == pytest.approx(0)
     assert list(fecn.images) == [2, 2, 1, 1, 6] and (fecn.seeds == 2).all()  # six faces, not twelve
-    assert list(fecn.paper) == [69, 98, 90, 90, 86.7] and list(t[t.network == "vgg11"].paper) == [71, 94, 84, 89, 84.4] and list(t[t.network == "abn"].paper) == [63, 93, 89, 92, 84.2]
+    assert list(fecn.paper) == [69, 98, 90, 90, 86.7]
+    assert list(of["vgg11"].paper) == [71, 94, 84, 89, 84.4] and list(of["abn"].paper) == [63, 93, 89, 92, 84.2]
     one = ev.table3(small_run(tmp_path / "one", {0: list(zip(labels, first))}))
-    assert one["std"].isna().all() and "±" not in ev.table3_text(one).to_string() and "±" in ev.table3_text(t).to_string()
+    assert one["std"].isna().all()
+    assert "±" not in ev.table3_text(one).to_string() and "±" in ev.table3_text(t).to_string()
+
+
+def test_what_comes_out_is_said_whichever_network_is_ahead(run, tmp_path):
+    said = ev.headline(ev.table3(run))
+    assert "FECN (ours)" in said and "(paper 86.7)" in said and "(paper +2.3)" in said and "2 seeds" in said
+    right, wrong = FOUR * 10, ["angry"] * 40  # three quarters of the faces
+    words = lambda name, **told: ev.gain_in_words(runs.predictions(answered(tmp_path / name, right, **told)))
+    assert "30 faces are right with FECN alone, 0 with VGG11 alone" in words("gain", vgg11=wrong, fecn=right)
+    assert "The paper's gain shows here" in words("again", vgg11=wrong, fecn=right)
+    assert "Here FECN loses" in words("loss", vgg11=right, fecn=wrong)
+    assert "neither shown nor excluded" in words("same", vgg11=right, fecn=right)
+
+
+def answered(path, labels, **told):
+    "A run of one seed in which these networks answer so, and the others rightly."
+    small_run(path, {0: list(zip(labels, labels))})
+    for network, answers in told.items():
+        file = path / f"seed0/{network}/predictions.parquet"
+        p = pd.read_parquet(file)
+        p.assign(**{f"p_{c}": [0.4 if c == answer else 0.2 for answer in answers] for c in FOUR}).to_parquet(file)
+    return path
 
 
 def test_wilson_at_the_number_of_images():
-    z, n, p = 1.959963984540054, 400, 0.844  # the formula written out: (p + z2/2n -+ z sqrt(p(1-p)/n + z2/4n2)) / (1 + z2/n)
+    # the formula written out: (p + z2/2n -+ z sqrt(p(1-p)/n + z2/4n2)) / (1 + z2/n)
+    z, n, p = 1.959963984540054, 400, 0.844
     centre, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
     low, high = ev.wilson(84.4, 400)
     assert (round(low, 1), round(high, 1)) == (80.5, 87.6)
-    assert (low, high) == pytest.approx((100 * (centre - half) / (1 + z * z / n), 100 * (centre + half) / (1 + z * z / n)))
+    by_hand = [100 * end / (1 + z * z / n) for end in (centre - half, centre + half)]
+    assert [low, high] == pytest.approx(by_hand)
     assert ev.wilson(100, 10)[1] == pytest.approx(100) and ev.wilson(0, 10)[0] == pytest.approx(0)
 
 
@@ -140,16 +203,19 @@ def test_more_seeds_do_not_narrow_the_interval(tmp_path):
 
 
 def test_seven_classes_have_no_paper_column(tmp_path):
-    t = ev.table3(make_run(tmp_path / "seven", classes=sorted(ev.LABELS), seeds=(0,), each=3))  # ImageFolder's order
-    assert list(t["class"].unique()) == [*ev.LABELS, "total"] and t.paper.isna().all()
-    assert "the paper" not in ev.table3_text(t).to_string() and "paper" not in ev.verdict(t)
-    assert list(ev.confusion(ev.predictions(tmp_path / "seven", ("abn",)))) == list(ev.LABELS)
-    assert ev.report(tmp_path / "seven").exists()
+    t = ev.table3(make_run(tmp_path / "seven", classes=sorted(LABELS), seeds=(0,), each=3))  # ImageFolder's order
+    assert list(t["class"].unique()) == [*LABELS, "total"] and t.paper.isna().all()
+    assert "the paper" not in ev.table3_text(t).to_string() and "paper" not in ev.headline(t)
+    assert list(ev.confusion(runs.predictions(tmp_path / "seven", ("abn",)))) == list(LABELS)
+    assert report.write_report(tmp_path / "seven").exists()
 
 
 def test_confusion_rows_are_the_true_class(tmp_path):
-    p = ev.predictions(small_run(tmp_path, {0: [("angry", "happy"), ("angry", "angry"), ("happy", "happy"), ("normal", "happy"), ("surprised", "surprised")],
-                                            1: [("angry", "happy"), ("angry", "happy"), ("happy", "happy"), ("normal", "normal"), ("surprised", "surprised")]}), ("fecn",))
+    labels = ["angry", "angry", "happy", "normal", "surprised"]
+    first = ["happy", "angry", "happy", "happy", "surprised"]
+    second = ["happy", "happy", "happy", "normal", "surprised"]
+    path = small_run(tmp_path, {0: list(zip(labels, first)), 1: list(zip(labels, second))})
+    p = runs.predictions(path, ("fecn",))
     m = ev.confusion(p)
     assert list(m.index) == list(m.columns) == FOUR and np.allclose(m.sum(axis=1), 1)
     assert m.loc["angry", "happy"] == 0.75 and m.loc["happy", "angry"] == 0 and m.loc["normal", "happy"] == 0.5
@@ -157,6 +223,9 @@ def test_confusion_rows_are_the_true_class(tmp_path):
     assert [ax.get_title() for ax in fig.axes[:3]] == ["VGG11", "ABN", "FECN (ours)"]
     assert [t.get_text() for t in fig.axes[0].get_yticklabels()] == FOUR
     assert {ax.collections[0].get_clim() for ax in fig.axes[:3]} == {(0, 1)}
+    said = ev.confusion_in_words(p)
+    assert "FECN (ours) tells angry in 25% of its faces and takes it for happy in 75%" in said
+    assert "as in the paper" in said
 
 
 def test_table2(run):
@@ -167,7 +236,15 @@ def test_table2(run):
     assert t.attention_map.to_dict() == {"vgg11": False, "abn": True, "mcn": True, "fecn": False}
     assert (t.parameters == 8 * 3 * 3 * 3 + 4).all() and (t.best_epoch == "8, 8").all()  # no running statistics
     mcn = pd.concat([pd.read_parquet(run / f"seed{s}/mcn/predictions.parquet") for s in (0, 1)])
-    assert t.mu_accuracy.mcn == pytest.approx(100 * ((mcn.p_masked > mcn.p_unmasked) == (mcn.label == "masked")).mean()) and t.mu_accuracy.drop("mcn").isna().all()
+    right = (mcn.p_masked > mcn.p_unmasked) == (mcn.label == "masked")
+    assert t.mu_accuracy.mcn == pytest.approx(100 * right.mean()) and t.mu_accuracy.drop("mcn").isna().all()
+
+
+def test_best_epoch_is_the_first_of_those_that_validate_best():
+    accuracy, loss = [0.5, 0.9, 0.9, 0.9, 0.8], [0.1, 0.5, 0.3, 0.3, 0.2]
+    history = pd.DataFrame(dict(epoch=range(5), val_accuracy=accuracy, val_loss=loss))
+    assert runs.best_epoch(history).epoch == 2 and runs.best_epoch(history, "loss").epoch == 0
+    assert runs.best_epoch(history.iloc[::-1]).epoch == 3  # by rows, as they stand
 
 
 def test_figure6(run):
@@ -175,22 +252,28 @@ def test_figure6(run):
     panels = np.array(fig.axes[:-1]).reshape(4, 7)
     assert [ax.get_ylabel() for ax in panels[:, 0]] == FOUR
     assert [len(ax.images) for ax in panels[0]] == [1, 2, 1, 2, 2, 2, 2]
-    assert {ax.images[1].get_clim() for ax in panels[:, [1, 3, 4, 5, 6]].ravel()} == {(0, 1)} and panels[0, 1].images[1].get_cmap().name == "jet"
+    assert {ax.images[1].get_clim() for ax in panels[:, [1, 3, 4, 5, 6]].ravel()} == {(0, 1)}
+    assert panels[0, 1].images[1].get_cmap().name == "jet"
     saved = np.load(run / "seed1/mcn/attention.npz")
     means = dict(zip(saved["image_id"], saved["attention"].astype(float).mean((1, 2))))
+    bare = lambda name: name.endswith("-unmasked")
+    happy = np.mean([mean for name, mean in means.items() if "happy" in name and bare(name)])
+    masked = np.mean([mean for name, mean in means.items() if not bare(name)])
     numbers = ev.figure6_numbers(run)
     assert list(numbers.loc[1].index) == [*FOUR, "all"] and list(numbers.index.unique("seed")) == [0, 1]
-    assert numbers.loc[(1, "happy"), "(b) MCN, unmasked"] == pytest.approx(np.mean([v for k, v in means.items() if "happy" in k and k.endswith("-unmasked")]), abs=1e-3)
-    assert numbers.loc[(1, "all"), "(a) MCN, masked"] == pytest.approx(np.mean([v for k, v in means.items() if not k.endswith("-unmasked")]), abs=1e-3)
+    assert numbers.loc[(1, "happy"), "(b) MCN, unmasked"] == pytest.approx(happy, abs=1e-3)
+    assert numbers.loc[(1, "all"), "(a) MCN, masked"] == pytest.approx(masked, abs=1e-3)
     assert panels[1, 3].get_xlabel() == f"class mean {numbers.loc[(1, 'happy'), '(b) MCN, unmasked']:.2f}"
 
 
 def test_mean_maps_are_the_means_of_the_class(run):
     means = ev.mean_maps(run, 1)
-    assert list(means) == ["(a) MCN, masked", "(b) MCN, unmasked", "(c) ABN, masked"] and list(means["(c) ABN, masked"]) == FOUR
+    assert list(means) == ["(a) MCN, masked", "(b) MCN, unmasked", "(c) ABN, masked"]
+    assert list(means["(c) ABN, masked"]) == FOUR
     saved = np.load(run / "seed1/mcn/attention.npz")
     happy = [i for i, name in enumerate(saved["image_id"]) if "-happy-" in name and name.endswith("-unmasked")]
-    assert np.allclose(means["(b) MCN, unmasked"]["happy"], saved["attention"][happy].astype(float).mean(0), atol=1e-3)
+    wanted = saved["attention"][happy].astype(float).mean(0)
+    assert np.allclose(means["(b) MCN, unmasked"]["happy"], wanted, atol=1e-3)
     assert len(ev.figure6_mean(run, 1).axes) == 4 * 3 + 1
 
 
@@ -204,30 +287,39 @@ class Loads(HTMLParser):
         self.tags.add(tag)
         for name, value in attributes:
             if name in ("src", "href", "srcset", "data", "poster", "action"):
-                if tag == "img" and value.startswith("data:image/png;base64,iVBOR"): self.pictures.append(dict(attributes)["alt"])
+                inside = tag == "img" and value.startswith("data:image/png;base64,iVBOR")
+                if inside: self.pictures.append(dict(attributes)["alt"])
                 else: self.loads.append(value)
 
 
 def test_report_is_self_contained(run):
-    path = ev.report(run)
+    path = report.write_report(run)
     text, page = path.read_text(), Loads()
     page.feed(text)
-    assert path == run / "report.html" and page.loads == [] and page.tags.isdisjoint({"script", "link", "iframe", "object", "embed", "base"})
+    assert path == run / "report.html" and page.loads == []
+    assert page.tags.isdisjoint({"script", "link", "iframe", "object", "embed", "base"})
     assert not re.search(r"url\(|@import", text)
     assert {"figure5", "figure6", "figure6_mean", "figure7", "curves"} == set(page.pictures)
-    for words in ("86.7", "no face found", "&lt;jaw&gt;", "0123abc", "2.15.0", "computer-made", "not agreed", "MU-dataset", "ab" * 32): assert words in text
-    assert "<jaw>" not in text and text.count("torch 2.15.0") == 1 and "&lt;NA&gt;" not in text and "7 pixels" not in text
+    said = ("86.7", "no face found", "&lt;jaw&gt;", "0123abc", "2.15.0", "computer-made", "MU-dataset", "ab" * 32)
+    for words in said: assert words in text
+    for sentence in (ev.headline(ev.table3(run)), ev.gain_in_words(runs.predictions(run))):
+        assert html.escape(sentence) in text
+    assert text.count("torch 2.15.0") == 1
+    for words in ("<jaw>", "&lt;NA&gt;", "7 pixels", "$"): assert words not in text
     assert {p.name for p in (run / "tables").iterdir()} == {"table1.csv", "table2.csv", "table3.csv", "figure6.csv"}
-    assert {p.name for p in (run / "figures").iterdir()} == {"figure5.png", "figure6.png", "figure6_mean.png", "figure7.png", "curves.png"}
+    figures = {"figure5.png", "figure6.png", "figure6_mean.png", "figure7.png", "curves.png"}
+    assert {p.name for p in (run / "figures").iterdir()} == figures
     pd.testing.assert_frame_equal(pd.read_csv(run / "tables/table3.csv"), ev.table3(run))
 
 
-@pytest.mark.parametrize("missing, remedy", [("seed1/fecn/predictions.parquet", "03_fecn"), ("seed0/mcn/predictions.parquet", "02_mcn"), ("seed0/abn/attention.npz", "03_fecn"),
-                                             ("data/table1.csv", "01_datasets"), ("figures/figure5.png", "01_datasets"), ("seed1/vgg11/history.csv", "03_fecn")])
+@pytest.mark.parametrize("missing, remedy", [
+    ("seed1/fecn/predictions.parquet", "03_fecn"), ("seed0/mcn/predictions.parquet", "02_mcn"),
+    ("seed0/abn/attention.npz", "03_fecn"), ("seed1/vgg11/history.csv", "03_fecn"),
+    ("data/table1.csv", "01_datasets"), ("figures/figure5.png", "01_datasets")])
 def test_missing_file_is_named_with_its_remedy(tmp_path, missing, remedy):
     path = make_run(tmp_path / "run", each=3)
     (path / missing).unlink()
-    with pytest.raises(FileNotFoundError) as error: ev.report(path)
+    with pytest.raises(FileNotFoundError) as error: report.write_report(path)
     assert missing in str(error.value) and remedy in str(error.value) and "\n" not in str(error.value)
     assert not (path / "report.html").exists() and not list(path.rglob(".partial-*"))
 
@@ -238,33 +330,36 @@ def test_photographs_are_said_to_be_photographs_and_bare_runs_report(tmp_path):
     table.to_csv(run / "data/table1.csv", index=False)
     (run / "provenance.json").unlink()
     (run / "data/rejects.csv").write_text("face_id,stage,reason\n")
-    text = ev.report(run).read_text()
-    assert "photographs of real people" in text and "research &lt;only&gt;" in text and "computer-made" not in text
+    text = report.write_report(run).read_text()
+    assert "photographs of real people" in text and "research &lt;only&gt;" in text
+    assert "computer-made" not in text
     assert "no provenance.json" in text and "<p>None.</p>" in text
 
 
 def test_no_seeds(tmp_path):
-    with pytest.raises(FileNotFoundError, match="seed0.*02_mcn"): ev.predictions(tmp_path)
+    with pytest.raises(FileNotFoundError, match="seed0.*02_mcn"): runs.predictions(tmp_path)
 
 
 def test_chosen_seeds_alone_are_evaluated(tmp_path):
     path = small_run(tmp_path, {0: [("angry", "angry")], 1: [("angry", "happy")], 2: [("angry", "angry")]})
-    assert ev.seeds(path) == [0, 1, 2] and set(ev.predictions(path).seed) == {0, 1, 2}
+    assert runs.seeds(path) == [0, 1, 2] and set(runs.predictions(path).seed) == {0, 1, 2}
     (path / "seeds.json").write_text("[2, 0]")
-    assert ev.seeds(path) == [0, 2] and set(ev.predictions(path).seed) == {0, 2} and ev.table3(path).accuracy.iloc[0] == 100
+    assert runs.seeds(path) == [0, 2] and set(runs.predictions(path).seed) == {0, 2}
+    assert ev.table3(path).accuracy.iloc[0] == 100
 
 
 def test_damaged_or_mixed_predictions(tmp_path):
     path = small_run(tmp_path, {0: [("angry", "angry"), ("happy", "happy")], 1: [("angry", "angry")]})
-    with pytest.raises(ValueError, match="not all of the same test images"): ev.predictions(path)
+    with pytest.raises(ValueError, match="not all of the same test images"): runs.predictions(path)
     file = tmp_path / "seed1/abn/predictions.parquet"
     p = pd.read_parquet(file)
     for damaged in (pd.concat([p, p]), p.assign(label="bored"), p.assign(p_angry=np.nan), p.iloc[:0]):
         damaged.to_parquet(file)
-        with pytest.raises(ValueError, match="seed1/abn/predictions.parquet is damaged"): ev.predictions(path)
+        with pytest.raises(ValueError, match="seed1/abn/predictions.parquet is damaged"):
+            runs.predictions(path)
 
 
 def test_no_torch_needed():
-    import subprocess
-    import sys
-    subprocess.run([sys.executable, "-c", "import sys, maskfer_nb.evaluation; assert not {'torch', 'nbdev', 'fastcore', 'papermill'} & set(sys.modules)"], check=True)
+    heavy = {"torch", "nbdev", "fastcore", "papermill"}
+    program = f"import sys, maskfer_nb.report; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,4 +1,4 @@
-"The repository's promises: notebooks and library agree, one list of requirements, a library without the developers' tools."
+"The repository's promises: notebooks and library agree, one list of requirements, no developers' tools in the library."
 import ast
 import configparser
 import filecmp
@@ -14,8 +14,10 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from maskfer_nb.files import code_files
+from maskfer_nb.runs import CHAIN
+
 ROOT = Path(__file__).parents[1]
-CHAIN = ["01_datasets", "02_mcn", "03_fecn", "04_evaluation"]
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,8 @@ def settings():
 @pytest.fixture
 def copy(tmp_path):
     "Notebooks and library in a folder where nbdev may write."
-    for name in ("nbs", "maskfer_nb"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    no_caches = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    for name in ("nbs", "maskfer_nb"): shutil.copytree(ROOT / name, tmp_path / name, ignore=no_caches)
     for name in ("settings.ini", "pyproject.toml"): shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
@@ -47,11 +49,14 @@ def test_notebooks_and_library_agree(copy, command, folder):
 
 
 def test_pages_are_made_from_notebooks(tmp_path):
-    subprocess.run(["make", "--silent", "readme", f"README={tmp_path / 'README.md'}", f"SCALING={tmp_path / 'scaling.md'}", f"BIN={Path(sys.executable).parent}"], cwd=ROOT, check=True)
-    for path in (ROOT / "README.md", ROOT / "docs/scaling.md"): assert (tmp_path / path.name).read_text() == path.read_text(), "run make readme"
+    readme, scaling, programs = tmp_path / "README.md", tmp_path / "scaling.md", Path(sys.executable).parent
+    command = ["make", "--silent", "readme", f"README={readme}", f"SCALING={scaling}", f"BIN={programs}"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    for path in (ROOT / "README.md", ROOT / "docs/scaling.md"):
+        assert (tmp_path / path.name).read_text() == path.read_text(), "run make readme"
 
 
-@pytest.mark.parametrize("name", CHAIN)
+@pytest.mark.parametrize("name", list(CHAIN))
 def test_chain_notebooks_have_one_parameters_cell(name):
     cells = json.loads((ROOT / f"nbs/{name}.ipynb").read_text())["cells"]
     assert sum("parameters" in cell["metadata"].get("tags", []) for cell in cells) == 1
@@ -67,46 +72,71 @@ def test_lock_is_in_step_with_settings_ini(settings):
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     locked = {}
     for line in lines:
-        if line and line[0].isalpha(): locked.setdefault(canonicalize_name(Requirement(line).name), []).append(next(iter(Requirement(line).specifier)).version)
+        if not line or not line[0].isalpha(): continue
+        requirement = Requirement(line)
+        versions = locked.setdefault(canonicalize_name(requirement.name), [])
+        versions.append(next(iter(requirement.specifier)).version)
     for text in settings["requirements"].split("\n") + settings["dev_requirements"].split("\n"):
         requirement = Requirement(text)
         versions = locked.get(canonicalize_name(requirement.name), [])
-        assert versions and all(requirement.specifier.contains(version) for version in versions), f"{text}: run make lock"
+        assert versions and all(map(requirement.specifier.contains, versions)), f"{text}: run make lock"
     assert not re.search(r"https?://|index-url", "\n".join(lines))
 
 
 def test_library_imports_without_the_developers_tools(settings):
-    tools = {"nbdev", "execnb", "fastcore", "ghapi", "jupyterlab", "ipykernel", "nbconvert", "papermill", "snakemake", "pytest", "hypothesis", "ipywidgets", "face_recognition_models"}
-    assert {canonicalize_name(tool) for tool in tools} <= {canonicalize_name(Requirement(text).name) for text in settings["dev_requirements"].split("\n")}
-    modules = [f"maskfer_nb.{path.stem}" for path in (ROOT / "maskfer_nb").glob("*.py") if not path.stem.startswith("_")]
-    program = f"import sys; sys.modules.update(dict.fromkeys({sorted(tools)}))\nimport importlib\nfor name in {modules}: importlib.import_module(name)"
+    tools = {"nbdev", "execnb", "fastcore", "ghapi", "jupyterlab", "ipykernel", "nbconvert", "papermill", "snakemake",
+             "pytest", "hypothesis", "ipywidgets", "face_recognition_models"}
+    required = {canonicalize_name(Requirement(text).name) for text in settings["dev_requirements"].split("\n")}
+    assert {canonicalize_name(tool) for tool in tools} <= required
+    names = [path.stem for path in (ROOT / "maskfer_nb").glob("*.py") if not path.stem.startswith("_")]
+    assert len(names) > 20
+    program = f"import sys; sys.modules.update(dict.fromkeys({sorted(tools)}))\n"
+    program += "\n".join(f"import maskfer_nb.{name}" for name in names)
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_what_a_data_set_rests_on_is_found_however_far_down():
+    "A list that lacks one of these would let a stale data set look like a fresh one."
+    found = {path.name for path in code_files("shards")}
+    rests_on = ("datasets", "fabrics", "faces", "files", "landmarks", "masks", "pictures", "shards", "sources")
+    assert {*(f"{name}.py" for name in rests_on), "head.npz", "landmarks.safetensors"} <= found
+    assert found.isdisjoint({"training.py", "evaluation.py", "chain.py"})
 
 
 def code():
     "Name and syntax tree of every module, notebook cell and benchmark."
-    for path in [*(ROOT / "maskfer_nb").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]: yield path.name, ast.parse(path.read_text())
+    for folder in ("maskfer_nb", "benchmarks"):
+        for path in (ROOT / folder).glob("*.py"): yield path.name, ast.parse(path.read_text())
     for path in (ROOT / "nbs").glob("*.ipynb"):
         cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-        for cell in cells: yield f"{path.name} {cell['id']}", ast.parse("".join(line if line.lstrip()[:1] not in "%!" else "\n" for line in cell["source"]))
+        for cell in cells:
+            lines = [line if line.lstrip()[:1] not in "%!" else "\n" for line in cell["source"]]
+            yield f"{path.name} {cell['id']}", ast.parse("".join(lines))
+
+
+PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve"}
+LOADERS = ("eval", "exec", "torch.load", "torch.jit.load", "torch.hub.load", "joblib.load")
 
 
 def runs_what_it_reads(node):
     "What of a syntax node may run code that comes with data, or None."
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        names = {alias.name.partition(".")[0] for alias in node.names} if isinstance(node, ast.Import) else {(node.module or "").partition(".")[0]}
-        return ", ".join(names & {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve"}) or None
+    top = lambda name: name.partition(".")[0]
+    if isinstance(node, ast.Import): return ", ".join(PICKLES & {top(alias.name) for alias in node.names}) or None
+    if isinstance(node, ast.ImportFrom): return ", ".join(PICKLES & {top(node.module or "")}) or None
     if not isinstance(node, ast.Call): return None
     called, words = ast.unparse(node.func), {word.arg: getattr(word.value, "value", None) for word in node.keywords}
-    if called in ("eval", "exec", "torch.load", "torch.jit.load", "torch.hub.load", "joblib.load") or called.endswith(("read_pickle", "load_state_dict_from_url")): return called
-    if words.get("allow_pickle", False) is not False or words.get("weights_only", True) is not True: return f"{called} of pickles"
+    if called in LOADERS or called.endswith(("read_pickle", "load_state_dict_from_url")): return called
+    pickled = words.get("allow_pickle", False) is not False or words.get("weights_only", True) is not True
+    return f"{called} of pickles" if pickled else None
 
 
 def found(tree):
     return [said for node in ast.walk(tree) if (said := runs_what_it_reads(node))]
 
 
-@pytest.mark.parametrize("text", ["import pickle", "from dill import load", "eval('1')", "np.load(path, allow_pickle=True)", "torch.load(path)", "pd.read_pickle(path)", "load(path, weights_only=False)"])
+@pytest.mark.parametrize("text", [
+    "import pickle", "from dill import load", "eval('1')", "np.load(path, allow_pickle=True)", "torch.load(path)",
+    "pd.read_pickle(path)", "load(path, weights_only=False)"])
 def test_what_runs_what_it_reads_is_known(text):
     assert found(ast.parse(text))
 

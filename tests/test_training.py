@@ -11,7 +11,7 @@ CPU = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 PROGRAM = """
 import sys
 import torch
-from maskfer_nb.networks import AttentionBranchNetwork
+from maskfer_nb.mcn import MCN
 from maskfer_nb.training import Faces, accuracy_and_loss, fit, seed_everything
 
 generator = torch.Generator().manual_seed(0)
@@ -20,16 +20,18 @@ images = (torch.rand(160, 3, 32, 32, generator=generator) * 120).to(torch.uint8)
 images[labels == 1, :, 8:24, 8:24] += 90
 split = lambda a, b: Faces(images[a:b], labels[a:b], [str(i) for i in range(a, b)], ["dark", "bright"])
 seed_everything(0, verbose=False)
-network = MCN(2, width=0.125, stage=2)
+network = MCN(2, width=0.125, block=2)
 fit(network, split(0, 96), split(96, 128), sys.argv[1], epochs=5, batch_size=16, peak=3e-3, devices=int(sys.argv[2]))
-sys.stdout.write(f"accuracy {accuracy_and_loss(network, split(128, 160))[0]}\\n")  # in one piece, for two processes write
+accuracy = accuracy_and_loss(network, split(128, 160))[0]
+sys.stdout.write(f"accuracy {accuracy}\\n")  # in one piece, for two processes write
 """
 
 
 def train(folder, devices):
     program = folder / "train.py"
     program.write_text(PROGRAM)
-    result = subprocess.run([sys.executable, program, folder / "run", str(devices)], capture_output=True, text=True, timeout=300, env=CPU)
+    command = [sys.executable, program, folder / "run", str(devices)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=CPU)
     assert result.returncode == 0, result.stderr[-2000:]
     return [float(line.split()[1]) for line in result.stdout.splitlines() if line.startswith("accuracy")]
 
@@ -51,7 +53,8 @@ from maskfer_nb.training import Faces, fit, seed_everything
 
 generator = torch.Generator().manual_seed(0)
 labels = torch.arange(150) % 3
-images = (torch.rand(150, 3, 32, 32, generator=generator) * 150).to(torch.uint8) + (50 * labels[:, None, None, None]).to(torch.uint8)
+images = (torch.rand(150, 3, 32, 32, generator=generator) * 150).to(torch.uint8)
+images += (50 * labels[:, None, None, None]).to(torch.uint8)
 seed_everything(0, verbose=False)
 network = VGG11(3, width=0.125, batch_norm=False)
 for layer in network.modules():
@@ -59,16 +62,20 @@ for layer in network.modules():
 split = lambda a, b: Faces(images[a:b], labels[a:b], [str(i) for i in range(a, b)], ["dark", "grey", "bright"])
 history = fit(network, split(0, 115), split(115, 150), sys.argv[1], epochs=int(sys.argv[2]), batch_size=21, peak=1e-3)
 if torch.distributed.is_initialized() and torch.distributed.get_rank(): sys.exit()
-history.assign(weights=sum(value.double().abs().sum().item() for value in network.state_dict().values())).to_csv(sys.argv[1] + "/curve.csv")
+weights = sum(value.double().abs().sum().item() for value in network.state_dict().values())
+history.assign(weights=weights).to_csv(sys.argv[1] + "/curve.csv")
 """
 
 
 def curve(folder, processes, epochs):
-    "The loss curve of a VGG11 without batch normalisation and dropout, in batches that two processes cannot halve; by torchrun if there are several."
+    """The loss curve of a VGG11 without batch normalisation and dropout, in batches that two processes cannot halve.
+
+    Several processes are started by torchrun."""
     folder.mkdir()
     (folder / "curve.py").write_text(CURVE)
-    start = [Path(sys.executable).with_name("torchrun"), "--nproc-per-node", str(processes)] if processes > 1 else [sys.executable]
-    result = subprocess.run([*start, folder / "curve.py", folder / "run", str(epochs)], capture_output=True, text=True, timeout=600, env=CPU)
+    torchrun = [Path(sys.executable).with_name("torchrun"), "--nproc-per-node", str(processes)]
+    command = [*(torchrun if processes > 1 else [sys.executable]), folder / "curve.py", folder / "run", str(epochs)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, env=CPU)
     assert result.returncode == 0, result.stderr[-2000:]
     return pd.read_csv(folder / "run/curve.csv")
 

@@ -1,4 +1,6 @@
-"The smoke chain under `kill -9`, on a full disk, in a folder that is read-only, and started twice: nothing is lost, torn or done twice."
+"""The smoke chain under `kill -9`, on a full disk, in a folder that is read-only, and started twice.
+
+Nothing is lost, torn or done twice."""
 import base64
 import json
 import os
@@ -23,7 +25,8 @@ KILLS = 20
 def results(folder):
     "Hashes of what a chain is for: data, weights, answers, maps, histories, tables and figures."
     run = folder / RUN
-    kept = [path for pattern in ("seed*/*/*.safetensors", "seed*/*/*.parquet", "seed*/*/*.npz", "seed*/*/*.csv", "seed*/*/config.json", "tables/*", "figures/*") for path in run.glob(pattern)]
+    of_networks = [f"seed*/*/{name}" for name in ("*.safetensors", "*.parquet", "*.npz", "*.csv", "config.json")]
+    kept = [path for pattern in (*of_networks, "tables/*", "figures/*") for path in run.glob(pattern)]
     return {"data": file_hash(run / "data")} | {path.relative_to(run).as_posix(): file_hash(path) for path in kept}
 
 
@@ -38,19 +41,26 @@ def undisturbed(tmp_path_factory):
 
 
 def leftovers(folder):
-    return [path for path in (folder / RUN).rglob("*") if path.name.startswith((".partial", ".data")) or path.name == "checkpoint.safetensors"]
+    begun = lambda name: name.startswith((".partial", ".data")) or name == "checkpoint.safetensors"
+    return [path for path in (folder / RUN).rglob("*") if begun(path.name)]
 
 
-STAGES = {"01_datasets.json": "data/", "seed0/02_mcn.json": "seed0/mcn/", "seed0/03_fecn.json": "seed0/fecn/", "04_evaluation.json": "report"}
+STEPS = {  # provenance, written last → how the names of what a step makes begin
+    "01_datasets.json": "data/", "seed0/02_mcn.json": "seed0/mcn/", "seed0/03_fecn.json": "seed0/fecn/",
+    "04_evaluation.json": "report"}
 
 
 def finished(folder):
-    """What is done for good: time stamps of rendered faces, executed stages and examined or written parts, and the epochs of each network.
+    """What is done for good: time stamps of rendered faces, executed steps, and parts; and the epochs of each network.
 
-    A stage is done when Snakemake has noted it, a moment after its last file; killed in between, its notebook runs again, on the faces, parts and epochs that are here."""
-    under_way = [base64.urlsafe_b64decode(mark.name).decode() for mark in (folder / ".snakemake/incomplete").glob("*")]
-    paths = [folder / RUN / stage for stage, makes in STAGES.items() if (folder / RUN / stage).exists() and not any(output.startswith(f"{RUN}/{makes}") for output in under_way)]
-    paths += [path for pattern in ("runs/faces/*/[!.]*.png", f"{RUN}/.data-*/[!.]*.parquet", f"{RUN}/.data-*/examined/[!.]*") for path in folder.glob(pattern)]
+    A step is done when Snakemake has noted it, a moment after its last file; killed in between, its notebook runs
+    again, on the faces, parts and epochs that are here."""
+    marks = (folder / ".snakemake/incomplete").glob("*")
+    under_way = [base64.urlsafe_b64decode(mark.name).decode() for mark in marks]
+    is_done = lambda makes: not any(output.startswith(f"{RUN}/{makes}") for output in under_way)
+    paths = [path for step, makes in STEPS.items() if (path := folder / RUN / step).exists() and is_done(makes)]
+    parts = "runs/faces/*/[!.]*.png", f"{RUN}/.data-*/[!.]*.parquet", f"{RUN}/.data-*/examined/[!.]*"
+    paths += [path for pattern in parts for path in folder.glob(pattern)]
     epochs = {}
     for path in (folder / RUN).glob("seed*/*/checkpoint.safetensors"):
         with safe_open(path, "pt") as file: epochs[path.parent.name] = len(json.loads(file.metadata()["history"]))
@@ -69,7 +79,8 @@ def test_chains_killed_at_random_moments_end_with_the_same_bytes_and_do_nothing_
         folder, at_work, chains = copy_repository(tmp_path / str(chains)), True, chains + 1
         while at_work:
             before, epochs = finished(folder)
-            log, at_work, ended_well = kill_after(folder, moments.uniform(4, whole / 3) if kills < KILLS else 10 * whole, everything=kills % 2 == 0)
+            seconds = moments.uniform(4, whole / 3) if kills < KILLS else 10 * whole
+            log, at_work, ended_well = kill_after(folder, seconds, everything=kills % 2 == 0)
             assert at_work or ended_well, log[-3000:]
             kills += at_work
             check(folder, before, epochs, log)
@@ -91,9 +102,11 @@ def check(folder, before, epochs, log):
 def test_two_chains_at_once_in_one_folder(undisturbed, tmp_path):
     folder = copy_repository(tmp_path)
     shutil.copytree(undisturbed[0] / "runs/faces", folder / "runs/faces")
-    with ThreadPoolExecutor(2) as both: ended, refused = sorted(both.map(snakemake, [folder, folder]), key=lambda result: result.returncode)
+    with ThreadPoolExecutor(2) as both: results_of_both = list(both.map(snakemake, [folder, folder]))
+    ended, refused = sorted(results_of_both, key=lambda result: result.returncode)
     assert (ended.returncode, refused.returncode) == (0, 1), ended.stderr + refused.stderr
-    assert re.search(r"✗ runs/smoke-rendered: process \d+ on .* is at work here; wait for it, or stop it", refused.stderr) and "Traceback" not in refused.stderr
+    said = r"✗ runs/smoke-rendered: process \d+ on .* is at work here; wait for it, or stop it"
+    assert re.search(said, refused.stderr) and "Traceback" not in refused.stderr
     assert snakemake(folder).returncode == 0
     assert results(folder) == results(undisturbed[0])
 
@@ -106,7 +119,8 @@ def small_disk(tmp_path):
     disk.mkdir()
 
     def mount(megabytes):
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", disk], capture_output=True).returncode: pytest.skip("no tmpfs can be mounted here")
+        command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", disk]
+        if subprocess.run(command, capture_output=True).returncode: pytest.skip("no tmpfs can be mounted here")
         return disk
     yield mount
     subprocess.run(["umount", disk], capture_output=True)
@@ -114,7 +128,8 @@ def small_disk(tmp_path):
 
 def one_error(result, said):
     lines = [line for line in result.stderr.splitlines() if line.strip() and "face/s" not in line]
-    assert result.returncode and "Traceback" not in result.stderr and said in result.stderr and len(lines) < 12, result.stderr[-3000:]
+    assert result.returncode and said in result.stderr, result.stderr[-3000:]
+    assert "Traceback" not in result.stderr and len(lines) < 12, result.stderr[-3000:]
 
 
 def test_a_full_disk_is_one_error_and_more_room_lets_it_go_on(undisturbed, tmp_path, small_disk):
@@ -144,5 +159,6 @@ def test_a_disk_that_is_full_from_the_start_is_one_error(tmp_path, small_disk):
     with open(folder / "filler", "wb") as file:
         try:
             while file.write(bytes(100_000)): file.flush()
-        except OSError: pass
+        except OSError:
+            pass
     one_error(snakemake(folder, PYTHONDONTWRITEBYTECODE="1"), "No space left on device")

@@ -1,4 +1,6 @@
-"The graph on a real SLURM of one node: every step a job, and the same answers as without. `make test-slow` installs what it needs."
+"""The graph on a real SLURM of one node: every step a job, and the same answers as without.
+
+`make test-slow` installs what it needs."""
 import json
 import os
 import re
@@ -57,21 +59,26 @@ def slurm(tmp_path_factory):
     "A SLURM that listens on 127.0.0.1 alone and keeps everything in a folder of its own; the path of its slurm.conf."
     if os.getuid(): pytest.skip("a SLURM node starts as root alone")
     missing = [name for name in PROGRAMS if not shutil.which(name)]
-    if missing: pytest.skip(f"no {', '.join(missing)}; on Debian: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge")
+    remedy = "on Debian: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"
+    if missing: pytest.skip(f"no {', '.join(missing)}; {remedy}")
     folder = tmp_path_factory.mktemp("slurm")
     for name in ("state", "spool"): (folder / name).mkdir()
-    controller_port, node_port = free_ports(2)
+    (controller_port, node_port), host = free_ports(2), socket.gethostname().split(".")[0]
     configuration = folder / "slurm.conf"
-    configuration.write_text(CONFIGURATION.format(host=socket.gethostname().split(".")[0], folder=folder, controller_port=controller_port, node_port=node_port))
-    (folder / "gres.conf").write_text("Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n")  # two that can be asked for, and are none
+    configuration.write_text(
+        CONFIGURATION.format(host=host, folder=folder, controller_port=controller_port, node_port=node_port))
+    # two GPUs that can be asked for, and are none
+    (folder / "gres.conf").write_text("Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n")
     srun = folder / "bin/srun"  # inside a job the plugin clears SLURM_CONF, which an ordinary cluster does not need
     srun.parent.mkdir()
     srun.write_text(f'#!/bin/sh\nSLURM_CONF={configuration} exec {shutil.which("srun")} "$@"\n')
     srun.chmod(0o755)
     (folder / "munge.key").touch(mode=0o400)
     (folder / "munge.key").write_bytes(secrets.token_bytes(128))
-    commands = [["munged", "--foreground", "--force", f"--socket={folder}/munge.socket", f"--key-file={folder}/munge.key",
-                 f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log", f"--seed-file={folder}/munged.seed"],
+    files = dict(socket="munge.socket", key_file="munge.key", pid_file="munged.pid", log_file="munged.log",
+                 seed_file="munged.seed")
+    munge = [f"--{name.replace('_', '-')}={folder / file}" for name, file in files.items()]
+    commands = [["munged", "--foreground", "--force", *munge],
                 ["slurmctld", "-D", "-f", configuration], ["slurmd", "-D", "-f", configuration]]
     daemons = []
     try:
@@ -91,19 +98,24 @@ def slurm(tmp_path_factory):
 def until(condition, what, folder, seconds=30):
     end = time.monotonic() + seconds
     while not condition():
-        if time.monotonic() > end: pytest.fail(f"{what} did not come in {seconds} s\n" + (folder / "daemons.log").read_text()[-3000:])
+        if time.monotonic() > end:
+            pytest.fail(f"{what} did not come in {seconds} s\n" + (folder / "daemons.log").read_text()[-3000:])
         time.sleep(0.2)
 
 
 def ask(configuration, *command):
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "SLURM_CONF": str(configuration)}).stdout.strip()
+    environment = {**os.environ, "SLURM_CONF": str(configuration)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment).stdout.strip()
 
 
 def jobs(configuration, first=1):
-    "The jobs that SLURM was given from number `first` on: rule and wildcards as the plugin comments them, state, and whether a GPU was asked for."
+    """The jobs that SLURM was given from number `first` on.
+
+    Of each its rule and wildcards as the plugin comments them, its state, and whether a GPU was asked for."""
     lines = ask(configuration, "scontrol", "--oneliner", "show", "job").splitlines()
     told = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
-    return sorted((job["Comment"], job["JobState"], "gpu" in job.get("TresPerJob", "")) for job in told if int(job.get("JobId", 0)) >= first)
+    recent = [job for job in told if int(job.get("JobId", 0)) >= first]
+    return sorted((job["Comment"], job["JobState"], "gpu" in job.get("TresPerJob", "")) for job in recent)
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +136,14 @@ THERE = "--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-sta
 
 
 def on_slurm(slurm, folder, target, *config):
-    return snakemake(folder, *config, targets=[target], where=THERE, SLURM_CONF=str(slurm), PATH=f"{slurm.parent / 'bin'}:{os.environ['PATH']}")
+    environment = dict(SLURM_CONF=str(slurm), PATH=f"{slurm.parent / 'bin'}:{os.environ['PATH']}")
+    return snakemake(folder, *config, targets=[target], where=THERE, **environment)
 
 
 def run_both(slurm, copies, target, *config):
-    "Makes `target` here, then, by this configuration, on SLURM with the faces that were rendered here; the jobs that SLURM had."
+    """Makes `target` here, then, by this configuration, on SLURM, with the faces that were rendered here.
+
+    Returns the jobs that SLURM had."""
     here, there = copies
     result = snakemake(here, targets=[target], where=HERE)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -147,11 +162,18 @@ def same_files(copies, pattern, number):
     for path in found: assert (copies[0] / path).read_bytes() == (copies[1] / path).read_bytes(), path
 
 
+def completed(**rules):
+    "What `jobs` says of rules that have ended well; their values say whether they asked for a GPU."
+    return sorted((f"rule_{rule}", "COMPLETED", gpu) for rule, gpu in rules.items())
+
+
 def test_a_study_finds_the_same_on_slurm(slurm, copies):
     ran = run_both(slurm, copies, "study")
-    assert ran == [("rule_findings", "COMPLETED", False), ("rule_polarity", "COMPLETED", True), ("rule_study_datasets_wildcards_rendered-rigid", "COMPLETED", False),
-                   ("rule_study_seed_wildcards_rendered-rigid_0", "COMPLETED", True), ("rule_study_seed_wildcards_rendered-rigid_1", "COMPLETED", True)]
-    here, there = (pd.read_csv(folder / "results/study/runs.csv").set_index(["network", "seed"])[["accuracy", "epoch"]].sort_index() for folder in copies)
+    assert ran == completed(
+        findings=False, polarity=True, **{"study_datasets_wildcards_rendered-rigid": False},
+        **{f"study_seed_wildcards_rendered-rigid_{seed}": True for seed in (0, 1)})
+    rows = [pd.read_csv(folder / "results/study/runs.csv").set_index(["network", "seed"]) for folder in copies]
+    here, there = (table[["accuracy", "epoch"]].sort_index() for table in rows)
     assert len(here) == 14 and here.equals(there)
     same_files(copies, "results/study/rendered-rigid/seed*/*/predictions.parquet", 14)
     assert (copies[1] / "RESULTS.md").exists()
@@ -159,17 +181,19 @@ def test_a_study_finds_the_same_on_slurm(slurm, copies):
 
 def test_the_chain_makes_the_same_on_slurm(slurm, copies):
     ran = run_both(slurm, copies, "all", "shards=2")  # and its data sets in shards
-    shards = [f"rule_shard_wildcards_{wildcards}" for wildcards in ("choose_0_1", "examine_0_2", "examine_1_2", "faces_0_1", "write_0_2", "write_1_2")]
-    assert ran == [("rule_datasets", "COMPLETED", False), ("rule_evaluation", "COMPLETED", False), ("rule_fecn_wildcards_0", "COMPLETED", True), ("rule_mcn_wildcards_0", "COMPLETED", True),
-                   *((shard, "COMPLETED", False) for shard in shards)]
-    here, there = (json.loads((folder / "runs/smoke-rendered/provenance.json").read_text())["seed0/02_mcn"]["inputs"]["data"] for folder in copies)
+    shards = "choose_0_1", "examine_0_2", "examine_1_2", "faces_0_1", "write_0_2", "write_1_2"
+    assert ran == completed(datasets=False, evaluation=False, fecn_wildcards_0=True, mcn_wildcards_0=True,
+                            **{f"shard_wildcards_{shard}": False for shard in shards})
+    provenance = [json.loads((folder / "runs/smoke-rendered/provenance.json").read_text()) for folder in copies]
+    here, there = (of["seed0/02_mcn"]["inputs"]["data"] for of in provenance)
     assert here == there
     same_files(copies, "runs/smoke-rendered/seed0/*/predictions.parquet", 4)
     assert (copies[1] / "runs/smoke-rendered/report.html").stat().st_size > 0
 
 
 def test_a_failing_step_names_the_log_that_tells_why(slurm, copies):
-    (copies[1] / "profiles/study.yaml").write_text(yaml.safe_dump({**STUDY, "datasets": {**STUDY["datasets"], "sizes": 48}}))
+    wrong = {**STUDY, "datasets": {**STUDY["datasets"], "sizes": 48}}
+    (copies[1] / "profiles/study.yaml").write_text(yaml.safe_dump(wrong))
     result = on_slurm(slurm, copies[1], "study")
     logs = re.findall(r"/\S+/slurm_logs/\S+\.log", result.stderr)
     assert result.returncode == 1 and "✗ nbs/01_datasets.ipynb: no parameter 'sizes'" in Path(logs[-1]).read_text()

@@ -1,0 +1,50 @@
+"Every benchmark runs, as small as it goes; what it measures here means nothing."
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from maskfer_nb import faces
+from maskfer_nb.sources import VOTES
+
+ROOT = Path(__file__).parents[1]
+# What other programs are compared with is left out: they are not installed here.
+SMALLEST = {
+    "latency": ["--n", "2"],
+    "masking": ["--n", "4"],
+    "peers": ["--n", "4"],
+    "rendering": ["--faces", "4", "--size", "48"],
+    "scaling": ["--faces", "64", "64", "--repeats", "1"],
+    "training": ["--n", "64", "--size", "32", "--width", "0.125", "--batch-size", "16"],
+}
+
+
+@pytest.fixture
+def ferplus(tmp_path):
+    "A folder laid out as FER+, in which every face that peers.py may draw is the same rendered one."
+    picture = Path(faces.render(tmp_path / "faces", n=1, size=48, classes=("happy",)).path[0]).read_bytes()
+    names = pd.read_parquet(ROOT / "results/best/predictions.parquet").face_id.unique()
+    (tmp_path / "ferplus/FER2013Train").mkdir(parents=True)
+    for name in names: (tmp_path / f"ferplus/FER2013Train/{name}.png").write_bytes(picture)
+    happy = ",".join("10" if vote == "happiness" else "0" for vote in VOTES)
+    lines = [f"Usage,Image name,{','.join(VOTES)}", *(f"Training,{name}.png,{happy}" for name in names)]
+    (tmp_path / "ferplus/fer2013new.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "ferplus"
+
+
+def test_every_benchmark_is_run():
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == set(SMALLEST)
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_benchmark_ends_with_a_number(name, request):
+    options = [request.getfixturevalue("ferplus")] if name == "peers" else []
+    command = [sys.executable, f"benchmarks/{name}.py", *options, *SMALLEST[name]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert re.search(r"\d+(\.\d+)? ?(ms|µs|%|MB|faces/s|images/s|pictures/s)", result.stdout), result.stdout
