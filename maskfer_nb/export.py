@@ -17,11 +17,12 @@ from torch import nn
 from .files import write_whole
 from .predictor import SIDE, MaskedFER
 
-# %% ../nbs/44_export.ipynb #08a87ea1
+# %% ../nbs/44_export.ipynb #e53d86f0
 class FaceGraph(nn.Module):
-    """Faces (N, H, W, 3) uint8 RGB, of any size → probabilities of the expressions (N, K) and of a mask (N,), and attention (N, 6, 6), all float32 in [0, 1].
+    """Faces (N, H, W, 3) uint8 RGB, of any size → probabilities and attention, all float32 in [0, 1].
 
-    A face fills its picture as `predictor.crop` cuts it: upright, the eyes 37 % of the side apart, their middle 38 % below the upper edge."""
+    The probabilities are of the expressions (N, K) and of a mask (N,), the attention is (N, 6, 6). A face fills its
+    picture as `predictor.crop` cuts it: upright, the eyes 37 % of the side apart, their middle 38 % below the edge."""
     def __init__(self, model: MaskedFER):
         super().__init__()
         self.model = model
@@ -31,7 +32,7 @@ class FaceGraph(nn.Module):
         grey = (faces.float() @ self.luma)[:, None]
         return self.model.answer(F.interpolate(grey, (SIDE, SIDE), mode="bilinear", antialias=True))
 
-# %% ../nbs/44_export.ipynb #3a976e45
+# %% ../nbs/44_export.ipynb #df27e018
 OUTPUTS = ("expressions", "masked", "attention")
 
 
@@ -39,12 +40,19 @@ def export(
     path: str | Path,  # the ONNX file
     weights: str | Path | None = None,  # see MaskedFER.from_pretrained
 ):
-    "Write `FaceGraph` as one ONNX file: input `faces`, outputs `OUTPUTS`; its metadata name the expressions, in their order, and the licence. Raises ValueError for another ending than .onnx."
+    """Write `FaceGraph` as one ONNX file: input `faces`, outputs `OUTPUTS`.
+
+    Its metadata name the expressions, in their order, and the licence. Raises
+    ValueError for an ending other than .onnx."""
     if Path(path).suffix != ".onnx": raise ValueError(f"{path}: name a file that ends with .onnx")
     model = MaskedFER.from_pretrained(weights)
     sizes = {number: torch.export.Dim(name) for number, name in enumerate(("n", "height", "width"))}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of every operator that it has two of
-    program = torch.onnx.export(FaceGraph(model).eval(), (torch.zeros(2, 96, 80, 3, dtype=torch.uint8),), dynamo=True, dynamic_shapes={"faces": sizes}, input_names=["faces"], output_names=OUTPUTS, verbose=False)
-    program.model.metadata_props.update(expressions=json.dumps(model.expressions), licence="Apache-2.0" if weights is None else "see its weights")
+    example = torch.zeros(2, 96, 80, 3, dtype=torch.uint8)
+    program = torch.onnx.export(
+        FaceGraph(model).eval(), (example,), dynamo=True, dynamic_shapes={"faces": sizes},
+        input_names=["faces"], output_names=OUTPUTS, verbose=False)
+    licence = "Apache-2.0" if weights is None else "see its weights"
+    program.model.metadata_props.update(expressions=json.dumps(model.expressions), licence=licence)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_whole(Path(path), lambda partial: program.save(partial, external_data=False))

@@ -16,8 +16,8 @@ import numpy as np
 from .fabrics import TEXTURES, Mask, texture
 from .pictures import is_grey
 
-# %% ../nbs/25_masks.ipynb #bee4472a
-_BRIDGE = 0.38  # how far the bridge stands out before the eyes: 0.34 on rendered heads, more to be careful with noisy points
+# %% ../nbs/25_masks.ipynb #5dc8bb3d
+_BRIDGE = 0.38  # h above: 0.34 on rendered heads, more to be careful with noisy points
 
 
 class Pose(NamedTuple):
@@ -32,7 +32,9 @@ class Pose(NamedTuple):
 def pose(
     landmarks: np.ndarray,  # (68, 2) iBUG points, pixels (x, y)
 ) -> Pose:
-    "Position, size, roll and yaw of a head, by its eye corners and nose bridge. Raises ValueError where the eyes are one point."
+    """Position, size, roll and yaw of a head, by its eye corners and nose bridge.
+
+    Raises ValueError where the eyes are one point."""
     # plain numbers: numpy takes ten times as long for so few
     points = np.asarray(landmarks, np.float64)
     (x36, y36), (x39, y39), (x42, y42), (x45, y45) = points[[36, 39, 42, 45]].tolist()
@@ -42,15 +44,22 @@ def pose(
     apart = math.hypot(eyes_x, eyes_y)
     if not apart > 0: raise ValueError("both eyes are at one point")
     across_x, across_y = eyes_x / apart, eyes_y / apart
-    yaw = math.atan(((bridge_x - middle_x) * across_x + (bridge_y - middle_y) * across_y) / (_BRIDGE * apart))
-    return Pose(np.array([middle_x, middle_y]), np.array([across_x, across_y]), np.array([-across_y, across_x]), apart / math.cos(yaw), yaw)
+    shift = (bridge_x - middle_x) * across_x + (bridge_y - middle_y) * across_y
+    yaw = math.atan(shift / (_BRIDGE * apart))
+    middle, across, down = np.array([[middle_x, middle_y], [across_x, across_y], [-across_y, across_x]])
+    return Pose(middle, across, down, apart / math.cos(yaw), yaw)
 
-
-def _to_picture(points: np.ndarray, pose: Pose) -> np.ndarray:
+# %% ../nbs/25_masks.ipynb #9f86138a
+def _to_picture(points: np.ndarray, where: Pose) -> np.ndarray:
     "Eye distances across and down (..., 2) → pixels."
-    return pose.middle + points @ (pose.scale * np.array([pose.across, pose.down]))
+    return where.middle + points @ (where.scale * np.array([where.across, where.down]))
 
-# %% ../nbs/25_masks.ipynb #30070bf0
+
+def _to_head(points: np.ndarray, where: Pose) -> np.ndarray:
+    "Pixels (..., 2) → eye distances across and down."
+    return (points - where.middle) @ (np.array([where.across, where.down]).T / where.scale)
+
+# %% ../nbs/25_masks.ipynb #f56ca227
 _ROWS, _COLUMNS, _HALF = 9, 17, 9
 _U, _V = np.meshgrid(np.linspace(-1, 1, _COLUMNS), np.linspace(0, 1, _ROWS))
 _BEND = 1.3  # radians the sheet bends to each side
@@ -62,50 +71,75 @@ class Sheet(NamedTuple):
     grid: np.ndarray  # (9, 17, 2) pixels
     seen: np.ndarray  # (9, 17) bool: not on the far side of the head
     outline: np.ndarray  # (n, 2) pixels, from the left upper corner along the nose to the right and round by the chin
-    corners: np.ndarray  # (6, 2) pixels: left upper corner, nose, right upper corner, right lower corner, chin, left lower corner
+    corners: np.ndarray  # (6, 2) pixels, clockwise from the left upper corner: a, b (nose), c, f, e (chin), d
 
 
 def _sheet(grid: np.ndarray, first: np.ndarray, last: np.ndarray) -> Sheet:
     "A grid of which each row is seen from column `first` to column `last`."
     rows, columns = np.arange(1, _ROWS - 1), np.arange(_COLUMNS)
-    outline = np.concatenate([grid[0, first[0] : last[0] + 1], grid[rows, last[1:-1]], grid[-1, first[-1] : last[-1] + 1][::-1], grid[rows[::-1], first[-2:0:-1]]])
+    top, bottom = grid[0, first[0] : last[0] + 1], grid[-1, first[-1] : last[-1] + 1][::-1]
+    right, left = grid[rows, last[1:-1]], grid[rows[::-1], first[-2:0:-1]]
     nose, chin = (min(max(_COLUMNS // 2, first[row]), last[row]) for row in (0, -1))
     corners = grid[[0, 0, 0, -1, -1, -1], [first[0], nose, last[0], last[-1], chin, first[-1]]]
-    return Sheet(grid, (columns >= first[:, None]) & (columns <= last[:, None]), outline, corners)
+    seen = (columns >= first[:, None]) & (columns <= last[:, None])
+    return Sheet(grid, seen, np.concatenate([top, right, bottom, left]), corners)
 
-# %% ../nbs/25_masks.ipynb #b384c61c
-_MEASURES = dict(  # eye distances: down at the middle and at the side of both edges; then from top to bottom half the width, and how far out middle and side are
-    surgical=dict(top=(0.20, 0.52), bottom=(1.78, 1.34), width=(1.00, 1.00, 0.97, 0.90, 0.78), middle=(0.30, 0.50, 0.50, 0.40, 0.22), side=(-0.95, -0.95, -0.92, -0.85, -0.70), peak=0.8),
-    cloth=dict(top=(0.20, 0.50), bottom=(1.80, 1.30), width=(1.00, 1.00, 0.97, 0.88, 0.72), middle=(0.30, 0.55, 0.55, 0.42, 0.24), side=(-0.95, -0.95, -0.92, -0.85, -0.65), peak=0.9),
-    kn95=dict(top=(0.16, 0.56), bottom=(1.80, 1.28), width=(0.98, 1.00, 0.97, 0.90, 0.74), middle=(0.32, 0.62, 0.72, 0.55, 0.25), side=(-0.90, -0.92, -0.90, -0.80, -0.60), peak=0.85),
+# %% ../nbs/25_masks.ipynb #2e04c2cb
+_MEASURES = dict(
+    surgical=dict(
+        top=(0.20, 0.52),  # how far down the upper edge lies, at the middle and at the side
+        bottom=(1.78, 1.34),  # the lower edge
+        width=(1.00, 1.00, 0.97, 0.90, 0.78),  # half of it
+        middle=(0.30, 0.50, 0.50, 0.40, 0.22),  # how far out of the face the middle stands
+        side=(-0.95, -0.95, -0.92, -0.85, -0.70),  # and the side, which lies behind the eyes
+        peak=0.8,  # the upper edge falls off from the nose as this power of u
+    ),
+    cloth=dict(
+        top=(0.20, 0.50),
+        bottom=(1.80, 1.30),
+        width=(1.00, 1.00, 0.97, 0.88, 0.72),
+        middle=(0.30, 0.55, 0.55, 0.42, 0.24),
+        side=(-0.95, -0.95, -0.92, -0.85, -0.65),
+        peak=0.9,
+    ),
+    kn95=dict(
+        top=(0.16, 0.56),
+        bottom=(1.80, 1.28),
+        width=(0.98, 1.00, 0.97, 0.90, 0.74),
+        middle=(0.32, 0.62, 0.72, 0.55, 0.25),
+        side=(-0.90, -0.92, -0.90, -0.80, -0.60),
+        peak=0.85,
+    ),
 )
-_EARS = np.array([[-1.14, 0.05, -1.12], [-1.12, 0.55, -1.10], [1.14, 0.05, -1.12], [1.12, 0.55, -1.10]])  # where loops vanish: left upper, left lower, right upper, right lower
 
-
+# %% ../nbs/25_masks.ipynb #628b3b65
 @cache
 def _stiff(kind: str) -> np.ndarray:
-    "(9, 17, 3) eye distances: the sheet of a kind before it is turned."
+    "(9, 17, 3) eye distances across, down and out: the sheet of a kind before it is turned."
     measures = _MEASURES.get(kind, _MEASURES["surgical"])
-    down = lambda knots: np.interp(_V, np.linspace(0, 1, 5), knots)
+    at_heights = lambda knots: np.interp(_V, np.linspace(0, 1, 5), knots)
     middle, side = (measures["top"][k] + (measures["bottom"][k] - measures["top"][k]) * _V for k in (0, 1))
-    out = down(measures["side"]) + (down(measures["middle"]) - down(measures["side"])) * (np.cos(_BEND * _U) - np.cos(_BEND)) / (1 - np.cos(_BEND))
     # the upper edge peaks at the nose, the lower one is round at the chin
-    return np.stack([down(measures["width"]) * _ROUND, middle + (side - middle) * np.abs(_U) ** (measures["peak"] + (2 - measures["peak"]) * _V), out], -1)
+    power = measures["peak"] + (2 - measures["peak"]) * _V
+    down = middle + (side - middle) * np.abs(_U) ** power
+    behind, rise = at_heights(measures["side"]), at_heights(measures["middle"]) - at_heights(measures["side"])
+    out = behind + rise * (np.cos(_BEND * _U) - np.cos(_BEND)) / (1 - np.cos(_BEND))
+    return np.stack([at_heights(measures["width"]) * _ROUND, down, out], -1)
 
-
-def _turned(points: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+# %% ../nbs/25_masks.ipynb #ebb6fec3
+def _turned(points: np.ndarray, where: Pose) -> tuple[np.ndarray, np.ndarray]:
     "Points (..., 3) of the head in the picture's pixels (..., 2), and how far across they are."
     x, y, z = np.moveaxis(points, -1, 0)
-    x = x * math.cos(pose.yaw) + z * math.sin(pose.yaw)
-    return _to_picture(np.stack([x, y], -1), pose), x
+    x = x * math.cos(where.yaw) + z * math.sin(where.yaw)
+    return _to_picture(np.stack([x, y], -1), where), x
 
 
-def _rigid(points: np.ndarray, pose: Pose, kind: str) -> Sheet:
-    if abs(pose.yaw) > 1.1: raise ValueError("turned too far to the side for a mask")
-    grid, x = _turned(_stiff(kind), pose)
+def _rigid(points: np.ndarray, where: Pose, kind: str) -> Sheet:
+    if abs(where.yaw) > 1.1: raise ValueError("turned too far to the side for a mask")
+    grid, x = _turned(_stiff(kind), where)
     return _sheet(grid, x.argmin(1), x.argmax(1))
 
-# %% ../nbs/25_masks.ipynb #eef84f77
+# %% ../nbs/25_masks.ipynb #bd110609
 def _catmull_rom(n: int, steps: int) -> np.ndarray:
     "((n - 1) * steps + 1, n): a smooth curve through n points, as weights of the points."
     weights = np.zeros(((n - 1) * steps + 1, n))
@@ -117,57 +151,96 @@ def _catmull_rom(n: int, steps: int) -> np.ndarray:
     return weights
 
 
+_CONTOUR, _STEPS = _catmull_rom(17, 4), np.arange(65.0)  # four steps a landmark: 65 points, the chin is the 33rd
+
+# %% ../nbs/25_masks.ipynb #590f5f61
+_DOWN, _INWARDS = np.linspace(0, 1, _ROWS), np.linspace(0, 1, _HALF)  # from upper to lower corner; from side to middle
+_OF_CUTS = np.stack([np.concatenate([1 - _DOWN, 0 * _INWARDS]), np.concatenate([_DOWN, 1 - _INWARDS])])  # (2, 18)
+_OF_CHIN = np.concatenate([0 * _DOWN, 32 * _INWARDS])
+
+
+def _on_jaw(contour: np.ndarray, heights: list) -> np.ndarray:
+    "(2, 18, 2): left and right, the places on a contour (65, 2) from its cut at the first height to the chin."
+    # the jaw is cut at the first point, from the ear, that is as low as the line
+    ways = slice(0, 33), slice(64, 31, -1)
+    cuts = [np.interp(heights, np.maximum.accumulate(contour[way, 1]), _STEPS[way]) for way in ways]
+    steps = np.array(cuts) @ _OF_CUTS + _OF_CHIN
+    before = np.minimum(steps.astype(int), 63)
+    return contour[before] + (steps - before)[..., None] * (contour[before + 1] - contour[before])
+
+# %% ../nbs/25_masks.ipynb #0db56dbb
+_LINE = [27, 30, 33, 57, 8]
+_HEIGHTS = np.linspace(0, 1.6, _ROWS), [0, 0.3, 0.45, 1.1, 1.6]  # of the rows; of the nose and the points below it
+_BETWEEN = np.stack([np.interp(*_HEIGHTS, point) for point in np.eye(5)], 1)
+_MIDDLE = _BETWEEN @ np.array([[0.5, 0.5, 0, 0, 0], *np.eye(5)[1:]])  # (9, 5): weights of _LINE's points
+_UPPER = np.stack([np.sin(_BEND * (1 - _INWARDS)) / np.sin(_BEND), (1 - _INWARDS) ** 0.8], -1)  # from corner to nose
+
+# %% ../nbs/25_masks.ipynb #c22dac52
 def _patch() -> np.ndarray:
-    "(9 * 9, 36): the points of a patch as weights of its four edges, upper and lower (from the side to the middle), outer and middle (from top to bottom); Coons's patch."
+    """(9 * 9, 36): the points of a patch as weights of the points of its four edges.
+
+    The edges are the upper and lower one (from the side to the middle), the outer one and the middle (down)."""
     w, v = np.meshgrid(np.linspace(0, 1, _HALF), np.linspace(0, 1, _ROWS))
     upper, lower = (np.tile(np.eye(_HALF), (_ROWS, 1, 1)) for _ in range(2))
     outer, middle = (np.repeat(np.eye(_ROWS)[:, None], _HALF, 1) for _ in range(2))
-    weights = [upper * (1 - v)[..., None], lower * v[..., None], outer * (1 - w)[..., None], middle * w[..., None]]
+    outer, middle = outer * (1 - w)[..., None], middle * w[..., None]
     # the corners have been counted twice
-    for edge, end, share in ((2, 0, (1 - v) * (1 - w)), (2, -1, v * (1 - w)), (3, 0, (1 - v) * w), (3, -1, v * w)): weights[edge][..., end] -= share
-    return np.concatenate(weights, -1).reshape(_ROWS * _HALF, -1)
+    outer[..., 0] -= (1 - v) * (1 - w)
+    outer[..., -1] -= v * (1 - w)
+    middle[..., 0] -= (1 - v) * w
+    middle[..., -1] -= v * w
+    weights = np.concatenate([upper * (1 - v)[..., None], lower * v[..., None], outer, middle], -1)
+    return weights.reshape(_ROWS * _HALF, -1)
 
 
-_SIDE, _WAY = np.linspace(0, 1, _ROWS), np.linspace(0, 1, _HALF)  # from upper to lower corner; from the side to the middle
-_CONTOUR, _STEPS = _catmull_rom(17, 4), np.arange(65.0)  # the jaw in four steps a landmark; the chin is the 33rd point
-_CUTS = np.stack([np.concatenate([1 - _SIDE, 0 * _WAY]), np.concatenate([_SIDE, 1 - _WAY])]), np.concatenate([0 * _SIDE, 32 * _WAY])  # from two cuts to 18 steps: down the side, then to the chin
-_LINE = [27, 30, 33, 57, 8]  # down the middle, from half-way between the first two
-_MIDDLE = np.stack([np.interp(np.linspace(0, 1.6, _ROWS), [0, 0.3, 0.45, 1.1, 1.6], point) for point in np.eye(5)], 1) @ np.array([[0.5, 0.5, 0, 0, 0], *np.eye(5)[1:]])
-_EDGE = np.stack([np.sin(_BEND * (1 - _WAY)) / np.sin(_BEND), (1 - _WAY) ** 0.8], -1)  # the upper edge, from its corner to the nose, across and down
 _PATCH = _patch()
-_WIDER = np.stack([0.03 * np.sin(_BEND) * _ROUND, 0.06 * _V**2], -1)  # a mask reaches past the jaw, sideways and under the chin
+
+# %% ../nbs/25_masks.ipynb #5a217e7c
+_WIDER = np.stack([0.03 * np.sin(_BEND) * _ROUND, 0.06 * _V**2], -1)  # eye distances
 _OUTWARDS = np.array([[-1.0], [1.0]])
 _NUMBERS = np.arange(_ROWS * _COLUMNS).reshape(_ROWS, _COLUMNS)
-_RING = np.concatenate([_NUMBERS[0], _NUMBERS[1:-1, -1], _NUMBERS[-1, ::-1], _NUMBERS[-2:0:-1, 0]])  # the grid's edge, and its six corners
-_SIX = _NUMBERS[[0, 0, 0, -1, -1, -1], [0, _COLUMNS // 2, -1, -1, _COLUMNS // 2, 0]]
+_RING = np.concatenate([_NUMBERS[0], _NUMBERS[1:-1, -1], _NUMBERS[-1, ::-1], _NUMBERS[-2:0:-1, 0]])  # the grid's edge
+_SIX = _NUMBERS[[0, 0, 0, -1, -1, -1], [0, _COLUMNS // 2, -1, -1, _COLUMNS // 2, 0]]  # and its six corners
 
 
-def _jaw(points: np.ndarray, pose: Pose, kind: str) -> Sheet:
-    face = (points - pose.middle) @ (np.array([pose.across, pose.down]).T / pose.scale)
+def _jaw(points: np.ndarray, where: Pose, kind: str) -> Sheet:
+    face = _to_head(points, where)
     contour, middle = _CONTOUR @ face[:17], _MIDDLE @ face[_LINE]
     heights = [upper := face[30, 1] - face[27, 1], lower := face[57, 1]]
     if not 0 < upper < lower < face[8, 1]: raise ValueError("nose, lower lip and chin are not below one another")
-    # where the jaw is cut: on either side at the first point, from the ear, that is as low as the line
-    cuts = [np.interp(heights, np.maximum.accumulate(contour[way, 1]), _STEPS[way]) for way in (slice(0, 33), slice(64, 31, -1))]
-    at = np.array(cuts) @ _CUTS[0] + _CUTS[1]
-    before = np.minimum(at.astype(int), 63)
-    on_jaw = contour[before] + (at - before)[..., None] * (contour[before + 1] - contour[before])
-    sides, bottoms = on_jaw[:, :_ROWS], on_jaw[:, _ROWS:]
+    places = _on_jaw(contour, heights)
+    sides, bottoms = places[:, :_ROWS], places[:, _ROWS:]
     reach = (_OUTWARDS[:, 0] * (sides[:, 0, 0] - middle[0, 0])).tolist()
     if min(reach) < 0.06 * sum(reach): raise ValueError("turned too far to the side for a mask")
     # the far cheek of a turned head ends where nose and lips do
     sides[..., 0] += _OUTWARDS * np.maximum(0.08 - _OUTWARDS * (sides[..., 0] - middle[:, 0]), 0)
     bottoms[:, 0] = sides[:, -1]
-    tops = middle[0] + (sides[:, :1] - middle[0]) * _EDGE
+    tops = middle[0] + (sides[:, :1] - middle[0]) * _UPPER
     edges = np.concatenate([tops, bottoms, sides, [middle, middle]], 1)
     halves = (_PATCH @ edges.transpose(1, 0, 2).reshape(-1, 4)).reshape(_ROWS, _HALF, 2, 2)
-    grid = np.concatenate([halves[:, :, 0], halves[:, -2::-1, 1]], 1) + _WIDER
-    grid = _to_picture(grid, pose)
+    grid = _to_picture(np.concatenate([halves[:, :, 0], halves[:, -2::-1, 1]], 1) + _WIDER, where)
     flat = grid.reshape(-1, 2)
     return Sheet(grid, np.ones((_ROWS, _COLUMNS), bool), flat[_RING], flat[_SIX])
 
-# %% ../nbs/25_masks.ipynb #e510d979
+# %% ../nbs/25_masks.ipynb #83ce4851
 FITS = {"jaw": _jaw, "rigid": _rigid}
+
+
+def _inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    "Which points (n, 2) lie inside a polygon: a ray from there to the left crosses its edges an odd number of times."
+    (x, y), start, end = points.T[..., None], outline, np.concatenate([outline[1:], outline[:1]])
+    (x0, y0), (dx, dy) = start.T, (end - start).T
+    crossed = ((y0 > y) != (end[:, 1] > y)) & (x > x0 + dx * (y - y0) / np.where(dy == 0, 1, dy))
+    return crossed.sum(1) % 2 == 1
+
+
+def _lay(points: np.ndarray, where: Pose, fit: str, kind: str) -> Sheet:
+    sheet = FITS[fit](points, where, kind)
+    eyes = points[36:48]
+    # most masks begin below both eyes, and need no closer look
+    near = (eyes @ where.down).max() > (sheet.outline @ where.down).min()
+    if near and _inside(eyes, sheet.outline).any(): raise ValueError("the mask would cover an eye")
+    return sheet
 
 
 def lay(
@@ -179,64 +252,69 @@ def lay(
     points = np.asarray(landmarks, np.float64)
     return _lay(points, pose(points), fit, kind)
 
-
-def _lay(points: np.ndarray, pose: Pose, fit: str, kind: str) -> Sheet:
-    sheet = FITS[fit](points, pose, kind)
-    eyes = points[36:48]
-    # most masks begin below both eyes, and need no closer look
-    if (eyes @ pose.down).max() > (sheet.outline @ pose.down).min() and _inside(eyes, sheet.outline).any(): raise ValueError("the mask would cover an eye")
-    return sheet
-
-
-def _inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
-    "Which points (n, 2) lie inside a polygon: those from which a ray to the left crosses its edges an odd number of times."
-    (x, y), start, end = points.T[..., None], outline, np.concatenate([outline[1:], outline[:1]])
-    (x0, y0), (dx, dy) = start.T, (end - start).T
-    crossed = ((y0 > y) != (end[:, 1] > y)) & (x > x0 + dx * (y - y0) / np.where(dy == 0, 1, dy))
-    return crossed.sum(1) % 2 == 1
-
-# %% ../nbs/25_masks.ipynb #4334f482
+# %% ../nbs/25_masks.ipynb #a11bf944
 def _to_canvas(points: np.ndarray, corner: np.ndarray, finer: int) -> np.ndarray:
-    "Pixels of the picture as OpenCV draws them on a canvas so many times finer: whole numbers with four bits behind the point."
+    "A picture's pixels on a finer canvas, as OpenCV draws them: whole numbers, four bits of them behind the point."
     return np.int32(((points - corner + 0.5) * finer - 0.5) * 16 + 0.5)
 
 
-def _body(sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray) -> np.ndarray:
-    "Alpha (h, w) uint8 of the mask without its loops."
-    finer = 4 if pose.scale < 80 else 2
+def _body(sheet: Sheet, where: Pose, shape: tuple, corner: np.ndarray) -> np.ndarray:
+    "Alpha (h, w) uint8 of the mask without its loops, in a box of this shape that begins at a corner (x, y)."
+    finer = 4 if where.scale < 80 else 2
     canvas = np.zeros((shape[0] * finer, shape[1] * finer), np.uint8)
     cv2.fillPoly(canvas, [_to_canvas(sheet.outline, corner, finer)], 255, shift=4)
     return cv2.resize(canvas, shape[::-1], interpolation=cv2.INTER_AREA)
 
+# %% ../nbs/25_masks.ipynb #08965a6e
+_EARS = np.array([  # eye distances across, down and out: where the loops vanish
+    [-1.14, 0.05, -1.12],  # left upper
+    [-1.12, 0.55, -1.10],  # left lower
+    [1.14, 0.05, -1.12],  # right upper
+    [1.12, 0.55, -1.10],  # right lower
+])
 
-def _add_loops(fabric: np.ndarray, body: np.ndarray, colour: np.ndarray, sheet: Sheet, pose: Pose, ears: np.ndarray, corner: np.ndarray) -> np.ndarray:
-    "Draw the ear loops beside the mask on its fabric, in place; returns alpha (h, w) uint8 with them."
-    shown = [k for k, side in enumerate((-1, -1, 1, 1)) if side * pose.yaw < 0.15]
-    lines = list(_to_canvas(np.concatenate([sheet.corners[[0, 5, 2, 3]], ears], 1).reshape(4, 2, 2)[shown], corner, 1))
-    thickness = 0.028 * pose.scale
+
+def _add_loops(
+    fabric: np.ndarray,  # (h, w, 3) or (h, w) uint8; the loops are drawn on it, in place
+    body: np.ndarray,  # (h, w) uint8 alpha of the mask, which covers the loops
+    colour: np.ndarray,  # uint8, of the loops
+    sheet: Sheet,
+    where: Pose,
+    ears: np.ndarray,  # (4, 2) pixels
+    corner: np.ndarray,  # (x, y) pixels where the fabric begins in the picture
+) -> np.ndarray:  # (h, w) uint8
+    "Draw the ear loops beside the mask on its fabric; returns alpha with them."
+    shown = [k for k, side in enumerate((-1, -1, 1, 1)) if side * where.yaw < 0.15]
+    ends = np.concatenate([sheet.corners[[0, 5, 2, 3]], ears], 1).reshape(4, 2, 2)
+    lines = list(_to_canvas(ends[shown], corner, 1))
+    thickness = 0.028 * where.scale
+    strength, pixels = min(255, int(255 * thickness)), max(1, round(thickness))
     loops = np.zeros_like(body)
-    cv2.polylines(loops, lines, False, min(255, int(255 * thickness)), max(1, round(thickness)), cv2.LINE_AA, shift=4)
+    cv2.polylines(loops, lines, False, strength, pixels, cv2.LINE_AA, shift=4)
     fabric[loops > body] = colour
     return cv2.max(body, loops)
 
-
-_CUBIC = np.array([(i, j) for i in range(4) for j in range(4 - i)]).T  # exponents of x and y
-_LITTLE, _COARSE, _UV = 1e-9 * np.eye(10), (np.arange(16) + 0.5) / 16, np.stack([_U[::2, ::2] / 2 + 0.5, _V[::2, ::2]], -1)
+# %% ../nbs/25_masks.ipynb #dc1cc917
+_CUBIC = np.array([(i, j) for i in range(4) for j in range(4 - i)]).T  # (2, 10): exponents of x and y
 _POWERS = np.arange(4)[:, None]
+_LITTLE = 1e-9 * np.eye(10)  # keeps the equations solvable where few points are seen
+_COARSE = (np.arange(16) + 0.5) / 16
+_UV = np.stack([_U[::2, ::2] / 2 + 0.5, _V[::2, ::2]], -1)
 
 
-def _place(sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray, step: int, side: int) -> np.ndarray:
-    "(h / step, w / step, 2) float32: which pixel of the flat square each pixel shows, by the cubic polynomials of x and y that fit the grid best."
+def _place(sheet: Sheet, where: Pose, shape: tuple, corner: np.ndarray, step: int, side: int) -> np.ndarray:
+    "(h / step, w / step, 2) float32: which pixel of a flat square, with so many a side, each pixel of the box shows."
     seen = sheet.seen[::2, ::2]
-    x, y = ((sheet.grid[::2, ::2][seen] - pose.middle).T / pose.scale)[:, None] ** _POWERS
+    x, y = ((sheet.grid[::2, ::2][seen] - where.middle).T / where.scale)[:, None] ** _POWERS
     known = x[_CUBIC[0]] * y[_CUBIC[1]]
     cubic = np.zeros((2, 4, 4))
     cubic[:, _CUBIC[0], _CUBIC[1]] = np.linalg.solve(known @ known.T + _LITTLE, known @ _UV[seen]).T
-    x, y = (((corner[k] - 0.5 + _COARSE * shape[1 - k] - pose.middle[k]) / pose.scale) ** _POWERS for k in (0, 1))
+    at = lambda k: (corner[k] - 0.5 + _COARSE * shape[1 - k] - where.middle[k]) / where.scale
+    x, y = at(0) ** _POWERS, at(1) ** _POWERS
     coarse = np.float32((y.T @ cubic.transpose(0, 2, 1) @ x).transpose(1, 2, 0) * side - 0.5)
     return cv2.resize(coarse, (-(-shape[1] // step), -(-shape[0] // step)))
 
-
+# %% ../nbs/25_masks.ipynb #6682976f
 def _toned(colours: np.ndarray, grey: bool) -> np.ndarray:
     "RGB (h, w, 3), or the grey (h, w) of it."
     return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY) if grey else colours
@@ -247,54 +325,89 @@ def _size(mask: Mask, spread: float) -> int:
     return min(int(np.log2(max(spread, 1))), len(mask.sizes) - 1)
 
 
-def _fabric(mask: Mask, sheet: Sheet, pose: Pose, ears: np.ndarray, shape: tuple, corner: np.ndarray, blur: float, grey: bool) -> tuple:
-    "Colour (h, w, 3) or grey (h, w), and alpha (h, w), uint8, and the outline in the picture's pixels; as soft as a picture blurred by so many pixels."
+def _softened(alpha: np.ndarray, blur: float) -> np.ndarray:
+    "Alpha (h, w) uint8 as soft as a picture that is blurred by so many pixels."
+    if blur <= 0.6: return alpha
+    # a quarter of a pixel squared is what averaging over pixels has blurred already
+    sigma = (blur**2 - 0.25) ** 0.5
+    kernel = cv2.getGaussianKernel(2 * round(3 * sigma) + 1, sigma)
+    return cv2.sepFilter2D(alpha, -1, kernel, kernel)  # GaussianBlur takes three times as long for bytes
+
+
+class _Box(NamedTuple):
+    "The part of a picture that a mask is drawn in, and how that part was taken."
+    shape: tuple  # (h, w)
+    corner: np.ndarray  # (2,) its first pixel in the picture, (x, y)
+    blur: float  # pixels
+    grey: bool  # one channel, else three
+
+
+def _drawn(mask: Mask, sheet: Sheet, where: Pose, ears: np.ndarray, box: _Box) -> tuple:
+    "Colour (h, w, 3) or grey (h, w), and alpha (h, w), uint8, and the outline in the picture's pixels."
+    shape, corner, blur, grey = box
     step = 2 if blur > 1.2 else 1  # what is blurred needs no more
-    flat = _toned(mask.sizes[_size(mask, max(1, 1.5 * blur) * len(mask.sizes[0]) / (1.6 * pose.scale))], grey)
-    fabric = cv2.remap(flat, _place(sheet, pose, shape, corner, step, len(flat)), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    spread = max(1, 1.5 * blur) * len(mask.sizes[0]) / (1.6 * where.scale)
+    flat = _toned(mask.sizes[_size(mask, spread)], grey)
+    place = _place(sheet, where, shape, corner, step, len(flat))
+    fabric = cv2.remap(flat, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if step > 1: fabric = cv2.resize(fabric, shape[::-1])
     loops = _toned(np.uint8(mask.loops + 0.5)[None, None], grey)[0, 0]
-    alpha = _add_loops(fabric, _body(sheet, pose, shape, corner), loops, sheet, pose, ears, corner)
-    # a quarter of a pixel squared is what averaging over pixels has blurred already
-    if blur > 0.6:
-        sigma = (blur**2 - 0.25) ** 0.5
-        kernel = cv2.getGaussianKernel(2 * round(3 * sigma) + 1, sigma)
-        alpha = cv2.sepFilter2D(alpha, -1, kernel, kernel)  # GaussianBlur takes three times as long for bytes
-    return fabric, alpha, np.float32(sheet.outline)
+    alpha = _add_loops(fabric, _body(sheet, where, shape, corner), loops, sheet, where, ears, corner)
+    return fabric, _softened(alpha, blur), np.float32(sheet.outline)
 
-
-def _template(mask: Mask, sheet: Sheet, pose: Pose, shape: tuple, corner: np.ndarray, blur: float, grey: bool) -> tuple:
-    "The same of a template, seen from the side where the head is turned by more than 13 degrees. Raises ValueError where it cannot be laid."
-    turned = abs(pose.yaw) > np.radians(13) and mask.turned
-    shown = mask.turned[int(pose.yaw > 0)] if turned else mask
+# %% ../nbs/25_masks.ipynb #78c4d5a8
+def _homography(shown: Mask, sheet: Sheet) -> tuple[np.ndarray, np.ndarray]:
+    "(3, 3) from a template's pixels to the picture's, and its outline there; raises ValueError if it cannot be laid."
     homography, _ = cv2.findHomography(shown.points, np.float32(sheet.corners))
     if homography is None: raise ValueError("no mask fits: key points lie on one line")
     outline = np.c_[shown.outline, np.ones(len(shown.outline))] @ homography.T
-    if np.linalg.det(homography) <= 0 or outline[:, 2].min() <= 0.2 * outline[:, 2].max(): raise ValueError("turned too far to the side for a mask")
-    outline = np.float32(outline[:, :2] / outline[:, 2:])
-    size = _size(shown, max(1, 1.5 * blur) * np.ptp(shown.outline, axis=0).max() / np.ptp(outline, axis=0).max())
-    halved = shown.sizes[size].shape[1] / shown.sizes[0].shape[1]
+    if np.linalg.det(homography) <= 0 or outline[:, 2].min() <= 0.2 * outline[:, 2].max():
+        raise ValueError("turned too far to the side for a mask")
+    return homography, np.float32(outline[:, :2] / outline[:, 2:])
+
+
+def _photographed(mask: Mask, sheet: Sheet, where: Pose, box: _Box) -> tuple:
+    "The same of a template, seen from the side where the head is turned by more than 13 degrees; raises ValueError."
+    turned = abs(where.yaw) > np.radians(13) and mask.turned
+    shown = mask.turned[int(where.yaw > 0)] if turned else mask
+    homography, outline = _homography(shown, sheet)
+    spread = np.ptp(shown.outline, axis=0).max() / np.ptp(outline, axis=0).max()
+    size = shown.sizes[_size(shown, max(1, 1.5 * box.blur) * spread)]
+    halved = size.shape[1] / shown.sizes[0].shape[1]
     # a smaller picture's pixel centres lie between the larger one's
     grow = np.array([[1 / halved, 0, (1 / halved - 1) / 2], [0, 1 / halved, (1 / halved - 1) / 2], [0, 0, 1]])
-    move = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1.0]])
-    warped = cv2.warpPerspective(shown.sizes[size], move @ homography @ grow, shape[::-1], flags=cv2.INTER_LINEAR)
-    return _toned(np.ascontiguousarray(warped[..., :3]), grey), np.ascontiguousarray(warped[..., 3]), outline
+    move = np.array([[1, 0, -box.corner[0]], [0, 1, -box.corner[1]], [0, 0, 1.0]])
+    warped = cv2.warpPerspective(size, move @ homography @ grow, box.shape[::-1], flags=cv2.INTER_LINEAR)
+    colour, alpha = np.ascontiguousarray(warped[..., :3]), np.ascontiguousarray(warped[..., 3])
+    return _toned(colour, box.grey), alpha, outline
 
-# %% ../nbs/25_masks.ipynb #fad47030
+# %% ../nbs/25_masks.ipynb #2aacb872
 _GREY_LEVEL = 140  # of a face in good light
-_SECOND = np.float32([1, -2, 1])  # difference
-_GRAIN = np.random.default_rng(0).standard_normal((1024, 1024), np.float32)
+
+
+def _brightness(grey: np.ndarray, bare: np.ndarray) -> float:
+    "The median of a grey picture where it is bare; that of a face in good light where it is bare nowhere."
+    return float(np.median(grey[bare])) if bare.any() else _GREY_LEVEL
 
 
 def _light(grey: np.ndarray, alpha: np.ndarray, shape: tuple) -> np.ndarray:
-    "Multiplies the fabric, float32 of a shape: the light that falls on a face, from left to right, by what of it is not covered."
+    "float32 of a shape, multiplies the fabric: the light from left to right on what of a face alpha does not cover."
     step = 1 + min(grey.shape) // 48  # what is broad needs no more
     few, bare = grey[::step, ::step], alpha[::step, ::step] < 0.05
     middle = few.shape[1] // 2
-    left, right = (float(np.median(few[:, part][bare[:, part]])) if bare[:, part].any() else _GREY_LEVEL for part in (np.s_[:middle], np.s_[middle:]))
+    left, right = _brightness(few[:, :middle], bare[:, :middle]), _brightness(few[:, middle:], bare[:, middle:])
     mean = max((left + right) / 2, 1)
     shading = np.clip(1 + np.linspace(-1, 1, shape[1]) * (right - left) / mean, 0.4, 1.5) ** 0.8
     return np.repeat(np.float32(shading * np.clip((mean / _GREY_LEVEL) ** 0.5, 0.4, 1))[None], shape[0], 0)
+
+# %% ../nbs/25_masks.ipynb #0c8de815
+_SECOND = np.float32([1, -2, 1])  # difference
+
+
+def _steepness(picture: np.ndarray) -> float:
+    "The sum of all squared differences of neighbours."
+    across = cv2.norm(picture[:, 1:], picture[:, :-1], cv2.NORM_L2SQR)
+    return across + cv2.norm(picture[1:], picture[:-1], cv2.NORM_L2SQR)
 
 
 def _blur_and_grain(grey: np.ndarray) -> tuple[float, float]:
@@ -302,28 +415,31 @@ def _blur_and_grain(grey: np.ndarray) -> tuple[float, float]:
     top, left = (max(0, side - 128) // 2 for side in grey.shape)
     grey = np.float32(grey[top : top + 128, left : left + 128])
     change = np.abs(cv2.sepFilter2D(grey, cv2.CV_32F, _SECOND, _SECOND)[::2, ::2]).ravel()
+    # of normal noise the median is 0.6745 deviations, and the mask's answers have six times its deviation
     grain = np.partition(change, len(change) // 2)[len(change) // 2] / (0.6745 * 6)
-    steepness = lambda picture: cv2.norm(picture[:, 1:], picture[:, :-1], cv2.NORM_L2SQR) + cv2.norm(picture[1:], picture[:-1], cv2.NORM_L2SQR)
-    ratio = max(steepness(grey) - 4 * grain**2 * grey.size, 1e-6) / max(steepness(cv2.GaussianBlur(grey, (0, 0), 1)), 1e-6)
+    sharp = max(_steepness(grey) - 4 * grain**2 * grey.size, 1e-6)
+    ratio = sharp / max(_steepness(cv2.GaussianBlur(grey, (0, 0), 1)), 1e-6)
     return float(np.clip(1 / np.sqrt(max(ratio, 1.0001) ** 2 - 1), 0.3, 6)), float(min(grain, 12))
+
+# %% ../nbs/25_masks.ipynb #f73051d1
+_GRAIN = np.random.default_rng(0).standard_normal((1024, 1024), np.float32)
 
 
 def _shade(alpha: np.ndarray, reach: float) -> np.ndarray:
     "(h, w) float32, multiplies the picture: the shadow of what alpha covers, a blur of so many pixels."
     step = 1 + int(reach / 2)
-    return cv2.resize(1 - np.float32(0.3) * cv2.GaussianBlur(np.ascontiguousarray(alpha[::step, ::step]), (0, 0), reach / step), alpha.shape[::-1])
+    few = np.ascontiguousarray(alpha[::step, ::step])
+    return cv2.resize(1 - np.float32(0.3) * cv2.GaussianBlur(few, (0, 0), reach / step), alpha.shape[::-1])
 
 
 def _grain(shape: tuple, seed: int) -> np.ndarray:
-    "(h, w) float32 normal noise."
+    "(h, w) float32 normal noise: another piece of the sheet for every seed, the sheet repeated where it is too small."
     rows, columns = (-(-(side + 256) // 1024) for side in shape)
     top, left = seed * 37 % 256, seed * 101 % 256
-    return np.tile(_GRAIN, (rows, columns))[top : top + shape[0], left : left + shape[1]] if max(rows, columns) > 1 else _GRAIN[top : top + shape[0], left : left + shape[1]]
+    sheet = np.tile(_GRAIN, (rows, columns)) if max(rows, columns) > 1 else _GRAIN
+    return sheet[top : top + shape[0], left : left + shape[1]]
 
-# %% ../nbs/25_masks.ipynb #7a0f144e
-LOOK = 3  # goes up whenever pasted masks come to look otherwise; results say with which they were made
-
-
+# %% ../nbs/25_masks.ipynb #340cf084
 class Masked(NamedTuple):
     "A masked face and what the mask covers."
     image: np.ndarray  # uint8, with as many channels as the bare one
@@ -331,12 +447,35 @@ class Masked(NamedTuple):
     polygon: np.ndarray  # (n, 2) float32, the mask's outline in pixels (x, y), ear loops not included
 
 
-def _box(points: np.ndarray, margin: float, shape: tuple) -> tuple[slice, slice]:
+def _around(points: np.ndarray, margin: float, shape: tuple) -> tuple[slice, slice]:
     "Rows and columns of a picture round points, with a margin. Raises ValueError where there are none."
     (left, top), (right, bottom) = (points.min(0) - margin).tolist(), (points.max(0) + margin + 2).tolist()
-    left, top, right, bottom = max(int(left), 0), max(int(top), 0), min(int(right), shape[1]), min(int(bottom), shape[0])
+    left, top = max(int(left), 0), max(int(top), 0)
+    right, bottom = min(int(right), shape[1]), min(int(bottom), shape[0])
     if right - left < 2 or bottom - top < 2: raise ValueError("the mask would lie outside the picture")
     return slice(top, bottom), slice(left, right)
+
+
+def _mixed(
+    bare: np.ndarray,  # (h, w) or (h, w, 3) uint8
+    fabric: np.ndarray,  # like bare
+    alpha: np.ndarray,  # (h, w) float32 in [0, 1], as all that follow
+    shade: np.ndarray,  # multiplies the skin
+    light: np.ndarray,  # multiplies the cloth
+    noise: np.ndarray,  # of standard deviation 1
+    grain: float,  # grey levels
+) -> np.ndarray:  # like bare
+    "The skin in its shade, and over it by alpha the cloth in its light and with its grain."
+    channels = []
+    for skin, cloth in zip(cv2.split(bare), cv2.split(fabric)):
+        skin = cv2.multiply(skin, shade, dtype=cv2.CV_32F)
+        cloth = cv2.scaleAdd(noise, grain, cv2.multiply(cloth, light, dtype=cv2.CV_32F))
+        # OpenCV rounds, and saturates at 0 and 255
+        channels.append(cv2.add(skin, (cloth - skin) * alpha, dtype=cv2.CV_8U))
+    return cv2.merge(channels)
+
+# %% ../nbs/25_masks.ipynb #9989051a
+LOOK = 3  # goes up whenever pasted masks come to look otherwise; results say with which they were made
 
 
 def paste(
@@ -353,32 +492,33 @@ def paste(
     sheet = _lay(points, where, fit, mask.kind)
     ears = _turned(_EARS, where)[0]
     # a template may reach far beyond its control points
-    box = _box(np.concatenate([sheet.outline, ears]), (0.15 if mask.points is None else 0.8) * where.scale, image.shape)
-    bare, covered, masked = image[box], np.zeros(image.shape[:2], np.float32), image.copy()
+    margin = (0.15 if mask.points is None else 0.8) * where.scale
+    part = _around(np.concatenate([sheet.outline, ears]), margin, image.shape)
+    bare = image[part]
     if bare.ndim == 3 and is_grey(bare): bare = cv2.extractChannel(bare, 0)
     grey = _toned(bare, bare.ndim == 3)
-    shape, corner = grey.shape, np.array([box[1].start, box[0].start])
-    visible = slice(max(8, round(points[33, 1]) - box[0].start))  # rows down to the tip of the nose: the mouth decides nothing
+    # rows down to the lower end of the nose: the mouth decides nothing
+    visible = slice(max(8, round(points[33, 1]) - part[0].start))
     blur, grain = _blur_and_grain(grey[visible])
-    if mask.points is None: fabric, alpha, outline = _fabric(mask, sheet, where, ears, shape, corner, blur, bare.ndim == 2)
-    else: fabric, alpha, outline = _template(mask, sheet, where, shape, corner, blur, bare.ndim == 2)
-    alpha = np.multiply(alpha, np.float32(1 / 255), out=covered[box])
-    light, shade, noise, mixed = _light(grey[visible], alpha[visible], shape), _shade(alpha, 0.05 * where.scale), _grain(shape, seed), []
-    for skin, cloth in zip(cv2.split(bare), cv2.split(fabric)):
-        skin = cv2.multiply(skin, shade, dtype=cv2.CV_32F)
-        cloth = cv2.scaleAdd(noise, grain, cv2.multiply(cloth, light, dtype=cv2.CV_32F))
-        mixed.append(cv2.add(skin, (cloth - skin) * alpha, dtype=cv2.CV_8U))  # OpenCV rounds, and saturates at 0 and 255
-    masked[box].T[:] = cv2.merge(mixed).T  # transposed, one channel fills three
+    box = _Box(grey.shape, np.array([part[1].start, part[0].start]), blur, bare.ndim == 2)
+    if mask.points is None: fabric, alpha, outline = _drawn(mask, sheet, where, ears, box)
+    else: fabric, alpha, outline = _photographed(mask, sheet, where, box)
+    covered, masked = np.zeros(image.shape[:2], np.float32), image.copy()
+    alpha = np.multiply(alpha, np.float32(1 / 255), out=covered[part])
+    light, shade = _light(grey[visible], alpha[visible], grey.shape), _shade(alpha, 0.05 * where.scale)
+    mixed = _mixed(bare, fabric, alpha, shade, light, _grain(grey.shape, seed), grain)
+    masked[part].T[:] = mixed.T  # transposed, one channel fills three
     return Masked(masked, covered, outline)
 
-# %% ../nbs/25_masks.ipynb #e440c0a7
+# %% ../nbs/25_masks.ipynb #1fa93538
 def figure5(
     faces: list,  # of (image, landmarks, label)
     fit: str = "jaw",
-):
-    "Example of mask pattern: a row a face, first bare and then with each texture of the data sets. Returns a matplotlib figure."
+):  # a matplotlib figure
+    "Example of mask pattern: a row a face, first bare and then with each texture of the data sets."
     from matplotlib import pyplot as plt  # half a second that pasting does not need
-    figure, axes = plt.subplots(len(faces), 1 + len(TEXTURES), figsize=(6, 1.55 * len(faces)), squeeze=False, layout="constrained")
+    size = (6, 1.55 * len(faces))
+    figure, axes = plt.subplots(len(faces), 1 + len(TEXTURES), figsize=size, squeeze=False, layout="constrained")
     for row, (image, landmarks, label) in zip(axes, faces):
         pictures = [image] + [paste(image, landmarks, texture, fit).image for texture in TEXTURES]
         for axis, picture in zip(row, pictures):

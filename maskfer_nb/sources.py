@@ -6,56 +6,80 @@
 __all__ = ['LABELS', 'ALIASES', 'RAFDB', 'RAFDB_LIST', 'VOTES', 'FERPLUS', 'SPLITS', 'LAYOUTS', 'RAFDB_PAGE', 'FACES', 'REJECTS',
            'to_label', 'Listed', 'Layout', 'detect', 'load', 'votes']
 
-# %% ../nbs/21_sources.ipynb #c663a448
-import csv, io, os, re, zipfile, zlib
+# %% ../nbs/21_sources.ipynb #6eb8df79
+import csv
+import io
+import os
+import re
+import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Callable, NamedTuple
+
 import pandas as pd
+
 from .pictures import SUFFIXES, leads_out, one_line, read_bytes, read_image
 
-# %% ../nbs/21_sources.ipynb #8988b9df
+# %% ../nbs/21_sources.ipynb #33ae835d
 LABELS = ("angry", "happy", "normal", "surprised", "fearful", "disgusted", "sad")
-ALIASES = dict(anger="angry", happiness="happy", neutral="normal", surprise="surprised", fear="fearful", disgust="disgusted", sadness="sad")
+ALIASES = dict(anger="angry", happiness="happy", neutral="normal", surprise="surprised", fear="fearful",
+               disgust="disgusted", sadness="sad")
 ALIASES |= {label: label for label in LABELS}
 
-def to_label(word: str): # a class as a data set spells it, in any case
+
+def to_label(
+    word: str,  # a class as a data set spells it, in any case
+) -> str | None:
     "The one of `LABELS` that `word` means, or None."
     return ALIASES.get(word.strip().lower())
 
-# %% ../nbs/21_sources.ipynb #a3c69c6b
+# %% ../nbs/21_sources.ipynb #929482f2
 class Listed(NamedTuple):
     "One image as its source lists it; `reason` is None where it is accepted."
-    image: str               # relative to the root, with slashes
-    name: str                # what names the face in this source
-    label: str | None = None
-    split: str | None = None
-    subject: str | None = None
-    reason: str | None = None
+    image: str  # relative to the root, with slashes
+    name: str  # what names the face in this source
+    label: str | None = None  # one of `LABELS`
+    split: str | None = None  # train or test
+    subject: str | None = None  # who it is
+    reason: str | None = None  # why it is not taken
 
-# %% ../nbs/21_sources.ipynb #1801058e
-def _refuse(error): raise ValueError(f"{one_line(error.filename)}: {error.strerror}") from error
+# %% ../nbs/21_sources.ipynb #1309cc79
+def _refuse(error):
+    raise ValueError(f"{one_line(error.filename)}: {error.strerror}") from error
+
 
 def _files(root):
     for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
-        above = [place.resolve() for place in (Path(folder), *Path(folder).parents)]
-        folders[:] = [name for name in folders if not (link := Path(folder)/name).is_symlink() or link.resolve() not in above]
-        yield from ((Path(folder)/file).relative_to(root).as_posix() for file in files)
+        here = Path(folder)
+        above = [place.resolve() for place in (here, *here.parents)]
+        folders[:] = [name for name in folders if not (here/name).is_symlink() or (here/name).resolve() not in above]
+        for file in files: yield (here/file).relative_to(root).as_posix()
+
 
 def _is_image(name):
     return name.lower().endswith(tuple(SUFFIXES)) and not re.search(r"(^|/)(\.[^./]|__MACOSX/)", name)
 
+
 def _images(root):
     "Every image under `root`, as sorted relative names; hidden files (and the Mac's `__MACOSX`) are not given."
-    names = (name[len(root.at):] for name in root.root.namelist() if name.startswith(root.at)) if isinstance(root, zipfile.Path) else _files(root)
+    if isinstance(root, zipfile.Path):
+        names = [name[len(root.at):] for name in root.root.namelist() if name.startswith(root.at)]
+    else:
+        names = _files(root)
     return sorted(filter(_is_image, names))
 
-# %% ../nbs/21_sources.ipynb #40d3b034
-_LONGEST = 100_000_000 # bytes of a label file; FER+'s has two million
+# %% ../nbs/21_sources.ipynb #24df3562
+_LONGEST = 100_000_000  # bytes of a label file; FER+'s has two million
+
 
 def _text(path):
     "The label file at `path`, byte-order mark or not. Raises ValueError where that is no UTF-8."
-    try: return read_bytes(path if isinstance(path, Path) else f"zip://{path.at}::{path.root.filename}", _LONGEST).decode("utf-8-sig")
-    except Exception as error: raise ValueError(f"{one_line(path)}: not a readable table ({one_line(error)})") from error
+    try:
+        file = path if isinstance(path, Path) else f"zip://{path.at}::{path.root.filename}"
+        return read_bytes(file, _LONGEST).decode("utf-8-sig")
+    except Exception as error:
+        raise ValueError(f"{one_line(path)}: not a readable table ({one_line(error)})") from error
+
 
 def _table(path, columns):
     "The CSV at `path`, its cells as text. Raises ValueError where it is none, or one of `columns` is missing."
@@ -63,64 +87,96 @@ def _table(path, columns):
     try:
         header, rows = next(reader, []), []
         for row in reader:
-            if len(row) > len(header): raise ValueError(f"line {reader.line_num} has {len(row)} cells, the first line {len(header)}")
+            if len(row) > len(header):
+                raise ValueError(f"line {reader.line_num} has {len(row)} cells, the first line {len(header)}")
             if row not in ([], [""]): rows.append(row + [""] * (len(header) - len(row)))
-        if len(header) == 1 < len(columns) and re.search(r"[;\t|]", header[0]): raise ValueError("columns must be separated by commas")
+        if len(header) == 1 < len(columns) and re.search(r"[;\t|]", header[0]):
+            raise ValueError("columns must be separated by commas")
         if len(set(header)) < len(header): raise ValueError("two columns have the same name")
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{one_line(path)}: not a readable table ({one_line(error)})") from error
-    if missing := [column for column in columns if column not in header]:
-        raise ValueError(f"{one_line(path)}: missing columns: {', '.join(missing)} (it has: {one_line(', '.join(header))[:200]})")
+    missing = [column for column in columns if column not in header]
+    if missing:
+        has = one_line(", ".join(header))[:200]
+        raise ValueError(f"{one_line(path)}: missing columns: {', '.join(missing)} (it has: {has})")
     return pd.DataFrame(rows, columns=header, dtype=str)
 
+# %% ../nbs/21_sources.ipynb #25d8b41d
 def _outside(name):
     return f"{name} leads out of the data set" if leads_out(name) else None
+
 
 def _unfit(member):
     "Why a zip's member cannot be looked up, or None."
     return _outside(member) or (f"{member} has a folder named '.'" if "/./" in f"/{member}" else None)
 
+
 def _missing(root, image):
+    "Why an image that a label file names cannot be had, or None."
     try: there = not leads_out(image) and (root/image).is_file()
-    except OSError: there = False # a name longer than any file's
+    except OSError: there = False  # a name longer than any file's
     return None if there else _outside(image) or f"{image} is listed but missing"
 
-# %% ../nbs/21_sources.ipynb #027d027d
+# %% ../nbs/21_sources.ipynb #929452e1
 RAFDB = {"1": "surprised", "2": "fearful", "3": "disgusted", "4": "happy", "5": "sad", "6": "angry", "7": "normal"}
 RAFDB_LIST = "EmoLabel/list_patition_label.txt"
 
+
+def _is_rafdb(root):
+    return (root/RAFDB_LIST).is_file()
+
+
 def _rafdb(root):
-    if not (root/"Image/aligned").is_dir(): raise ValueError(f"{root}: Image/aligned/ is missing; unpack RAF-DB's aligned.zip there")
+    if not (root/"Image/aligned").is_dir():
+        raise ValueError(f"{root}: Image/aligned/ is missing; unpack RAF-DB's aligned.zip there")
     for line in _text(root/RAFDB_LIST).splitlines():
         if not line.strip(): continue
         file, code = (line.split() + [""])[:2]
         name, split = Path(file).stem, file.partition("_")[0]
         image = f"Image/aligned/{name}_aligned.jpg"
-        reason = (f"unknown code {code!r}, known: 1-7" if code not in RAFDB
-                  else f"neither train nor test: {file!r}" if split not in ("train", "test") else _outside(file) or _missing(root, image))
+        if code not in RAFDB: reason = f"unknown code {code!r}, known: 1-7"
+        elif split not in ("train", "test"): reason = f"neither train nor test: {file!r}"
+        else: reason = _outside(file) or _missing(root, image)
         yield Listed(image, name, RAFDB.get(code), split, reason=reason)
 
-# %% ../nbs/21_sources.ipynb #5a75d618
+# %% ../nbs/21_sources.ipynb #619a55f7
 def _beside(root, file):
     return next((path for path in (root/file, root.parent/file) if path.is_file()), None)
 
+
+def _is_rafdb_folders(root):
+    return _beside(root, "train_labels.csv") and any((root/"train"/code).is_dir() for code in RAFDB)
+
+
+def _official(image):
+    return PurePosixPath(image).stem.removesuffix("_aligned")
+
+
 def _rafdb_folders(root):
-    def name(image): return PurePosixPath(image).stem.removesuffix("_aligned")
     images = _images(root)
     for image in images:
         split, code = ([*PurePosixPath(image).parts[:-1]] + ["", ""])[:2]
-        reason = ("not in train/ or test/" if split not in ("train", "test")
-                  else None if code in RAFDB else f"unknown code {code!r}, known: 1-7")
-        yield Listed(image, name(image), RAFDB.get(code), split, reason=reason)
+        if split not in ("train", "test"): reason = "not in train/ or test/"
+        else: reason = None if code in RAFDB else f"unknown code {code!r}, known: 1-7"
+        yield Listed(image, _official(image), RAFDB.get(code), split, reason=reason)
     for split in ("train", "test"):
         if not (listing := _beside(root, f"{split}_labels.csv")): continue
         found = {PurePosixPath(image).name for image in images if image.startswith(f"{split}/")}
         for file, code in _table(listing, ["image", "label"])[["image", "label"]].itertuples(index=False):
-            if file not in found: yield Listed(f"{split}/{code}/{file}", name(file), reason=_outside(file) or f"{split}/{code}/{file} is listed but missing")
+            if file in found: continue
+            image = f"{split}/{code}/{file}"
+            yield Listed(image, _official(file), reason=_outside(file) or f"{image} is listed but missing")
 
-# %% ../nbs/21_sources.ipynb #9f103039
+# %% ../nbs/21_sources.ipynb #c3ab15f2
 VOTES = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
-FERPLUS = {"Training": ("FER2013Train", "train"), "PublicTest": ("FER2013Valid", "test"), "PrivateTest": ("FER2013Test", None)}
+FERPLUS = {  # folder and split of each usage
+    "Training": ("FER2013Train", "train"), "PublicTest": ("FER2013Valid", "test"), "PrivateTest": ("FER2013Test", None),
+}
+
+
+def _is_ferplus(root):
+    return (root/"fer2013new.csv").is_file() and any((root/folder).is_dir() for folder, _ in FERPLUS.values())
+
 
 def _voted(root):
     "The rows of FER+, votes as whole numbers, and whether each row's are."
@@ -128,36 +184,47 @@ def _voted(root):
     whole = table[VOTES].apply(lambda cells: cells.str.fullmatch(r"[0-9]{1,6}(\.0*)?\s*"))
     return table.assign(**table[VOTES].where(whole, "0").astype(float).astype(int)), whole.all(axis=1)
 
+
 def _ferplus(root):
     table, counted = _voted(root)
     votes, has_private = table[VOTES], (root/FERPLUS["PrivateTest"][0]).is_dir()
-    rows = zip(table["Usage"], table["Image name"], counted, votes.idxmax(axis=1), votes.max(axis=1), votes.sum(axis=1))
-    for number, (usage, file, whole, winner, most, total) in enumerate(rows, 1):
+    winners, most, totals = votes.idxmax(axis=1), votes.max(axis=1), votes.sum(axis=1)
+    rows = zip(table["Usage"], table["Image name"], counted, winners, most, totals)
+    for number, (usage, file, whole, winner, count, total) in enumerate(rows, 1):
         if usage == "PrivateTest" and not has_private: continue
         folder, split = FERPLUS.get(usage, (usage, None))
         label, image = to_label(winner), f"{folder}/{file}" if file else f"row {number}"
-        reason = ("the row names no picture" if not file
-                  else f"unknown usage {usage!r}" if usage not in FERPLUS
-                  else "PrivateTest is kept aside" if usage == "PrivateTest"
-                  else "votes are not whole numbers" if not whole
-                  else f"no majority: {winner} has {most} of {total} votes" if 2*most <= total
-                  else f"the majority says {winner.replace('NF', 'not a face')}" if not label else _missing(root, image))
+        if not file: reason = "the row names no picture"
+        elif usage not in FERPLUS: reason = f"unknown usage {usage!r}"
+        elif usage == "PrivateTest": reason = "PrivateTest is kept aside"
+        elif not whole: reason = "votes are not whole numbers"
+        elif 2*count <= total: reason = f"no majority: {winner} has {count} of {total} votes"
+        elif not label: reason = f"the majority says {winner.replace('NF', 'not a face')}"
+        else: reason = _missing(root, image)
         yield Listed(image, Path(image).stem, label, split, reason=reason)
 
-# %% ../nbs/21_sources.ipynb #253e6c50
+# %% ../nbs/21_sources.ipynb #7195bb0c
 def _legend(root):
     return next((path for path in (root/"legend.csv", root/"data/legend.csv") if path.is_file()), None)
+
+
+def _is_facial_expressions(root):
+    return _legend(root) and (root/"images").is_dir()
+
 
 def _facial_expressions(root):
     legend = _table(_legend(root), ["image", "emotion"])
     lfw = legend["image"].str.extract(r"^(.+)_\d{4}\.\w+$", expand=False).fillna("")
-    for file, emotion, person, split in zip(legend["image"], legend["emotion"], legend.get("person", lfw), legend.get("split", lfw)):
+    people, splits = legend.get("person", lfw), legend.get("split", lfw)
+    for file, emotion, person, split in zip(legend["image"], legend["emotion"], people, splits):
         label, image = to_label(emotion), f"images/{file}"
+        split = split if split in ("train", "test") else None
         reason = _missing(root, image) if label else f"unknown emotion {emotion!r}, known: {', '.join(LABELS)}"
-        yield Listed(image, Path(file).stem, label, split if split in ("train", "test") else None, person or None, reason)
+        yield Listed(image, Path(file).stem, label, split, person or None, reason)
 
-# %% ../nbs/21_sources.ipynb #b2c1977a
+# %% ../nbs/21_sources.ipynb #fcaa4f25
 SPLITS = dict(train="train", test="test", val="val", valid="val", validation="val")
+
 
 def _folders(root):
     images = _images(root)
@@ -166,40 +233,51 @@ def _folders(root):
     for image, split in zip(images, splits):
         folders = image.split("/")[1 if split else 0:-1]
         label = to_label(folders[0]) if folders else None
-        reason = (None if label else f"unknown class folder {folders[0]!r}, known: {', '.join(LABELS)}" if folders else "in no class folder")
+        if not folders: reason = "in no class folder"
+        else: reason = None if label else f"unknown class folder {folders[0]!r}, known: {', '.join(LABELS)}"
         yield Listed(image, image.rpartition(".")[0], label, val if split == "val" else split, reason=reason)
 
-def _has_classes(root):
-    folders = set(_subfolders(root))
-    folders |= {f"{split}/{folder}" for split in folders if split.lower() in SPLITS for folder in _subfolders(root/f"{split}/")}
-    return any(to_label(PurePosixPath(folder).name) for folder in folders)
 
 def _subfolders(root):
-    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")))
+    folders = [entry.name for entry in root.iterdir() if entry.is_dir()]
+    return sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
 
-# %% ../nbs/21_sources.ipynb #7ac2d998
+
+def _has_classes(root):
+    folders = _subfolders(root)
+    for split in _subfolders(root):
+        if split.lower() in SPLITS: folders += _subfolders(root/f"{split}/")
+    return any(to_label(folder) for folder in folders)
+
+# %% ../nbs/21_sources.ipynb #f5c159e9
 class Layout(NamedTuple):
     "How a data set is recognised and read."
-    source: str                # the data set
-    read: Callable             # root -> Listed, one by one
-    fits: Callable             # root -> is it this one?
-    looked_for: str
-    licence: str
+    source: str  # the data set
+    read: Callable  # root -> Listed, one by one
+    fits: Callable  # root -> is it this one?
+    looked_for: str  # what makes it fit, in words, for the error where nothing does
+    licence: str  # the terms of its images
+
 
 _RAFDB_TERMS = "RAF-DB: non-commercial research only, by signed agreement"
 LAYOUTS = {
-    "rafdb": Layout("rafdb", _rafdb, lambda root: (root/RAFDB_LIST).is_file(), f"{RAFDB_LIST} and Image/aligned/*_aligned.jpg", _RAFDB_TERMS),
-    "rafdb-folders": Layout("rafdb", _rafdb_folders, lambda root: _beside(root, "train_labels.csv") and any((root/"train"/code).is_dir() for code in RAFDB),
-                            "train/<1-7>/, test/<1-7>/ and train_labels.csv", _RAFDB_TERMS),
-    "ferplus": Layout("ferplus", _ferplus, lambda root: (root/"fer2013new.csv").is_file() and any((root/folder).is_dir() for folder, _ in FERPLUS.values()),
-                      "fer2013new.csv, FER2013Train/ and FER2013Valid/", "labels: MIT; images: FER2013 challenge, none stated"),
-    "facial_expressions": Layout("facial_expressions", _facial_expressions, lambda root: _legend(root) and (root/"images").is_dir(),
-                                 "legend.csv and images/", "Apache-2.0, as stated on the repository"),
-    "folders": Layout("folders", _folders, _has_classes, f"folders named after classes ({', '.join(LABELS)}), under train/ and test/ or not", "unknown (user's own)"),
+    "rafdb": Layout("rafdb", _rafdb, _is_rafdb, f"{RAFDB_LIST} and Image/aligned/*_aligned.jpg", _RAFDB_TERMS),
+    "rafdb-folders": Layout(
+        "rafdb", _rafdb_folders, _is_rafdb_folders, "train/<1-7>/, test/<1-7>/ and train_labels.csv", _RAFDB_TERMS),
+    "ferplus": Layout(
+        "ferplus", _ferplus, _is_ferplus, "fer2013new.csv, FER2013Train/ and FER2013Valid/",
+        "labels: MIT; images: FER2013 challenge, none stated"),
+    "facial_expressions": Layout(
+        "facial_expressions", _facial_expressions, _is_facial_expressions, "legend.csv and images/",
+        "Apache-2.0, as stated on the repository"),
+    "folders": Layout(
+        "folders", _folders, _has_classes,
+        f"folders named after classes ({', '.join(LABELS)}), under train/ and test/ or not", "unknown (user's own)"),
 }
 
-# %% ../nbs/21_sources.ipynb #3e52c82f
+# %% ../nbs/21_sources.ipynb #885fab71
 RAFDB_PAGE = "http://whdeng.cn/RAF/model1.html"
+
 
 def _zip(data):
     "The zip without what cannot be looked up in it; `load` tells of that."
@@ -209,6 +287,7 @@ def _zip(data):
     if archive.filelist and not fit: raise ValueError(f"{data}: {one_line(_unfit(archive.filelist[0].filename))}")
     archive.filelist = fit
     return zipfile.Path(archive)
+
 
 def _roots(data):
     "The folder or zip at `data`, then whatever it is wrapped in, outermost first."
@@ -220,8 +299,9 @@ def _roots(data):
         folders = _subfolders(root)
         if "basic" in folders: yield root/"basic/"
         if len(folders) != 1: return
-        root = root/f"{folders[0]}/" # a zip may have a file of the same name
+        root = root/f"{folders[0]}/"  # a zip may have a file of the same name
 
+# %% ../nbs/21_sources.ipynb #9de3351c
 def _find(data, source=None):
     "The layout's name and the root where it fits; `source` narrows the search to one data set or layout."
     wanted = {name: layout for name, layout in LAYOUTS.items() if source in (None, name, layout.source)}
@@ -229,63 +309,102 @@ def _find(data, source=None):
     for root in _roots(data):
         for name, layout in wanted.items():
             if layout.fits(root): return name, root
-    raise ValueError("\n".join([f"{data}: no faces in a known layout; looked for:", *(f"  {name}: {layout.looked_for}" for name, layout in wanted.items()),
-                                f"RAF-DB is requested from its authors, at {RAFDB_PAGE}"]))
+    raise ValueError("\n".join([
+        f"{data}: no faces in a known layout; looked for:",
+        *(f"  {name}: {layout.looked_for}" for name, layout in wanted.items()),
+        f"RAF-DB is requested from its authors, at {RAFDB_PAGE}",
+    ]))
 
-def detect(data: str) -> str: # a folder or a zip
+
+def detect(
+    data: str,  # a folder or a zip
+) -> str:
     "The layout of `data`, one of `LAYOUTS`. Raises ValueError, saying what was looked for, where none fits."
     return _find(data)[0]
 
-# %% ../nbs/21_sources.ipynb #92e4d7a8
+# %% ../nbs/21_sources.ipynb #b0a9e89d
+def _safe(names):
+    "Names as parts of a file's name: letters, digits, `_`, `.` and `-`, the last 75 of them."
+    names = names.str.replace("/", "-").str.replace(r"[^\w.-]+", "_", regex=True)
+    return names.str[-75:].str.lstrip(".-")
+
+
 def _face_ids(listed):
-    "A unique, file-safe name for each row's image, its end if it is long: its name; for twins the path with its suffix; then with a checksum."
-    def safe(names): return names.str.replace("/", "-").str.replace(r"[^\w.-]+", "_", regex=True).str[-75:].str.lstrip(".-")
+    """A unique, file-safe name for each row's image, its end if it is long.
+
+    It is the image's name; for twins the path with its suffix; and where that is not enough, with a checksum."""
     images = listed.drop_duplicates("image")
-    ids = safe(images["name"])
-    for longer in (safe(images["image"]), safe(images["image"]) + images["image"].map(lambda image: f"-{zlib.crc32(image.encode()):08x}")):
+    ids, paths = _safe(images["name"]), _safe(images["image"])
+    checksums = images["image"].map(lambda image: f"-{zlib.crc32(image.encode()):08x}")
+    for longer in (paths, paths + checksums):
         ids = ids.where(~ids.str.lower().duplicated(keep=False) & (ids != ""), longer)
     return listed["image"].map(dict(zip(images["image"], ids)))
 
-# %% ../nbs/21_sources.ipynb #cb75cb7e
+# %% ../nbs/21_sources.ipynb #4278dd68
 FACES = ["face_id", "path", "label", "subject", "split", "landmarks", "source", "licence"]
 REJECTS = ["face_id", "stage", "reason"]
 
+
 def _prefix_and_suffix(root, data):
     "What turns an image's name under `root` into what `read_image` reads."
-    return (f"zip://{root.at}", f"::{Path(data).absolute()}") if isinstance(root, zipfile.Path) else (f"{root}/", "")
+    if isinstance(root, zipfile.Path): return f"zip://{root.at}", f"::{Path(data).absolute()}"
+    return f"{root}/", ""
 
-def load(data: str, # a folder or a zip
-         source: str | None = None, # a data set or layout of `LAYOUTS`; detected if None
-        ) -> tuple[pd.DataFrame, pd.DataFrame]: # faces, rejects
+
+def _unfit_images(data):
+    "The images of the zip at `data` that cannot be looked up in it, each with the reason."
+    for member in zipfile.ZipFile(data).namelist():
+        if _unfit(member) and _is_image(member): yield Listed(member, PurePosixPath(member).stem, reason=_unfit(member))
+
+
+def _as_text(row):
+    "A row that a table can hold: one whose name is no text is a reject."
+    if not re.search(r"[\ud800-\udfff]", row.image): return row
+    return row._replace(image=one_line(row.image), name=one_line(row.name), reason="its name is no text in UTF-8")
+
+# %% ../nbs/21_sources.ipynb #4a1d3b91
+def load(
+    data: str,  # a folder or a zip
+    source: str | None = None,  # a data set or layout of `LAYOUTS`; detected if None
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # faces, rejects
     """The faces in `data`, and what was rejected with the reason: together, all that was given.
 
-    Faces have the columns `FACES`: `path` is what `read_image` reads, `label` one of `LABELS`, `split` train, test or None, `subject` a name or None,
-    `landmarks` None as yet. Rejects have the columns `REJECTS`, `reason` in one line. Raises ValueError where no layout fits, a label file cannot be read or lacks a column."""
+    Faces have the columns `FACES`: `path` is what `read_image` reads, `label` one of `LABELS`, `split` train, test or
+    None, `subject` a name or None, `landmarks` None as yet. Rejects have the columns `REJECTS`, `reason` in one line.
+    Raises ValueError where no layout fits, a label file cannot be read or lacks a column."""
     name, root = _find(data, source)
     layout = LAYOUTS[name]
-    members = zipfile.ZipFile(data).namelist() if isinstance(root, zipfile.Path) else []
-    unfit = [Listed(member, PurePosixPath(member).stem, reason=_unfit(member)) for member in members if _unfit(member) and _is_image(member)]
-    rows = [*layout.read(root), *unfit]
-    rows = [row._replace(image=one_line(row.image), name=one_line(row.name), reason="its name is no text in UTF-8") if re.search(r"[\ud800-\udfff]", row.image) else row for row in rows]
+    unfit = _unfit_images(data) if isinstance(root, zipfile.Path) else []
+    rows = [_as_text(row) for row in (*layout.read(root), *unfit)]
     listed = pd.DataFrame(rows, columns=Listed._fields, dtype=object)
     listed["reason"] = listed["reason"].map(one_line, na_action="ignore")
     again = listed["image"].duplicated() & listed["reason"].isna()
     listed.loc[again, "reason"] = "listed more than once"
-    listed = listed.assign(face_id=_face_ids(listed), stage="sources", landmarks=None, source=layout.source, licence=layout.licence)
+    listed = listed.assign(face_id=_face_ids(listed), stage="sources", landmarks=None)
+    listed = listed.assign(source=layout.source, licence=layout.licence)
     prefix, suffix = _prefix_and_suffix(root, data)
     listed["path"] = prefix + listed["image"] + suffix
     accepted = listed["reason"].isna()
-    return tuple(listed.loc[rows, columns].astype(object).reset_index(drop=True) for rows, columns in ((accepted, FACES), (~accepted, REJECTS)))
+    faces, rejects = listed.loc[accepted, FACES], listed.loc[~accepted, REJECTS]
+    return faces.astype(object).reset_index(drop=True), rejects.astype(object).reset_index(drop=True)
 
-# %% ../nbs/21_sources.ipynb #fc9d0a19
-def votes(data: str, # FER+ as a folder or a zip
-         ) -> pd.DataFrame:
-    """How many of the ten raters saw each expression in each face of FER+'s Training and PublicTest, split or not: `face_id`, `path`, `split` and a column for each of `LABELS`.
+# %% ../nbs/21_sources.ipynb #4fe8982b
+def votes(
+    data: str,  # FER+ as a folder or a zip
+) -> pd.DataFrame:
+    """How many of the ten raters saw each expression in each face of FER+'s Training and PublicTest, split or not.
 
-    Votes for contempt, unknown and not a face are in none of them, nor are rows whose votes are not whole numbers. Raises ValueError where `data` is not FER+."""
+    The columns are `face_id`, `path`, `split` and one for each of `LABELS`. Votes for contempt, unknown and not a face
+    are in none of them, nor are rows whose votes are not whole numbers. Raises ValueError where `data` is not FER+."""
     _, root = _find(data, "ferplus")
     table, counted = _voted(root)
-    table = table[counted & (table["Image name"] != "") & ~table["Image name"].map(leads_out).astype(bool) & table["Usage"].isin(["Training", "PublicTest"])]
+    inside = (table["Image name"] != "") & ~table["Image name"].map(leads_out).astype(bool)
+    table = table[counted & inside & table["Usage"].isin(["Training", "PublicTest"])]
     prefix, suffix = _prefix_and_suffix(root, data)
-    names = [(Path(name).stem, f"{prefix}{FERPLUS[usage][0]}/{name}{suffix}", FERPLUS[usage][1]) for usage, name in zip(table["Usage"], table["Image name"])]
-    return pd.concat([pd.DataFrame(names, columns=["face_id", "path", "split"]), table[VOTES].rename(columns=to_label)[list(LABELS)].reset_index(drop=True)], axis=1)
+    rows = []
+    for usage, name in zip(table["Usage"], table["Image name"]):
+        folder, split = FERPLUS[usage]
+        rows.append((Path(name).stem, f"{prefix}{folder}/{name}{suffix}", split))
+    named = pd.DataFrame(rows, columns=["face_id", "path", "split"])
+    counts = table[VOTES].rename(columns=to_label)[list(LABELS)].reset_index(drop=True)
+    return pd.concat([named, counts], axis=1)

@@ -28,7 +28,7 @@ def shuffled(
     names = [faces.image_ids[i] for i in order]
     return faces._replace(images=faces.images[order], labels=faces.labels[order], image_ids=names)
 
-# %% ../nbs/30_study.ipynb #8d6fc87e
+# %% ../nbs/30_study.ipynb #848e446a
 class Controlled(FECN):
     "FECN under a map that is not its face's: 'constant', the generator's mean, or 'shuffled', another face's."
     def __init__(self, control: str, n_classes: int, width: float = 1.0, combine: str = "product", level: float = 0.5):
@@ -56,33 +56,35 @@ class Oracle(FECN):
 def with_oracle(
     faces: Faces,  # with `visible`
 ) -> Faces:
-    "The faces as `Oracle` is shown them."
+    "The faces as `Oracle` is shown them: images (N, 4, H, W) uint8."
     return faces._replace(images=torch.cat([faces.images, faces.visible], 1), visible=None)
 
-
+# %% ../nbs/30_study.ipynb #d21b9cec
 def random_generator(
     images: torch.Tensor,  # (N, 3, H, W) float32 in [0, 1], some training faces
     width: float,
 ) -> AttentionGenerator:
-    "A generator that has learnt nothing but the mean and spread of its layers, which its batch normalisation needs to give a map with contrast."
+    "A generator that has learnt nothing but the mean and spread of its layers, so that its map has contrast."
     generator = AttentionGenerator(2, width, True, 3)
     for layer in generator.modules():
         if isinstance(layer, torch.nn.BatchNorm2d): layer.momentum = None
     with torch.no_grad(): generator.train()(images)
     return generator.eval()
 
-# %% ../nbs/30_study.ipynb #21bde17e
+# %% ../nbs/30_study.ipynb #0969a867
 def both_questions(
     mfer: Faces,  # all masked
     mu: Faces,  # both with `visible`
 ) -> Faces:
     "Both data sets as one, labels (N, 2): expression, -100 for MU's faces; masked or unmasked as in MU."
     n, m, masked = len(mfer.labels), len(mu.labels), mu.classes.index("masked")
-    labels = torch.stack([torch.cat([mfer.labels, torch.full((m,), -100)]), torch.cat([torch.full((n,), masked), mu.labels])], 1)
+    expression = torch.cat([mfer.labels, torch.full((m,), -100)])
+    worn = torch.cat([torch.full((n,), masked), mu.labels])
     images, visible = (torch.cat([getattr(faces, part) for faces in (mfer, mu)]) for part in ("images", "visible"))
-    return mfer._replace(images=images, labels=labels, image_ids=mfer.image_ids + mu.image_ids, visible=visible)
+    names = mfer.image_ids + mu.image_ids
+    return mfer._replace(images=images, labels=torch.stack([expression, worn], 1), image_ids=names, visible=visible)
 
-# %% ../nbs/30_study.ipynb #0e413128
+# %% ../nbs/30_study.ipynb #57beefae
 def cost(
     network: torch.nn.Module,
     size: int = 48,  # pixels
@@ -95,11 +97,14 @@ def cost(
             start = time.perf_counter()
             network(picture)
             times.append(time.perf_counter() - start)
-    return dict(parameters=n_parameters(network), multiply_adds=counter.get_total_flops() // 2, milliseconds=1000 * float(np.median(times)))
+    milliseconds = 1000 * float(np.median(times))
+    multiply_adds = counter.get_total_flops() // 2
+    return dict(parameters=n_parameters(network), multiply_adds=multiply_adds, milliseconds=milliseconds)
 
-# %% ../nbs/30_study.ipynb #1835f9b2
+# %% ../nbs/30_study.ipynb #78476bdf
 NETWORKS = {
-    "all": ["vgg11", "abn", "fecn", "fecn_residual", "guided", "guided_residual", "constant", "shuffled", "random", "oracle", "oracle_residual", "shared"],
+    "all": ["vgg11", "abn", "fecn", "fecn_residual", "guided", "guided_residual",
+            "constant", "shuffled", "random", "oracle", "oracle_residual", "shared"],
     "main": ["vgg11", "abn", "fecn", "guided", "guided_residual"],
     "mcn": [],
 }
@@ -112,13 +117,16 @@ def build(
     generators: dict,  # 'mcn' and 'guided_mcn': AttentionGenerator
     images: torch.Tensor,  # (N, 3, H, W) float32 in [0, 1], some masked training faces
 ) -> torch.nn.Module:
-    "A network of the study, ready to be trained; FECN and its controls with their frozen generator. Raises KeyError for another name."
+    """A network of the study, ready to be trained; FECN and its controls with their frozen generator.
+
+    Raises KeyError for another name."""
     if name == "vgg11": return VGG11(n_classes, width)
     if name == "abn": return ABN(n_classes, width)
     if name == "shared": return OneExtractor(n_classes, width)
     kind, _, residual = name.partition("_")
     combine = "residual" if residual else "product"
-    generator = random_generator(images, width) if kind == "random" else generators["guided_mcn" if kind == "guided" else "mcn"]
+    learnt = generators["guided_mcn" if kind == "guided" else "mcn"]
+    generator = random_generator(images, width) if kind == "random" else learnt
     if kind == "oracle": network = Oracle(n_classes, width, combine=combine)
     elif kind in ("constant", "shuffled"):
         with torch.no_grad(): level = generator(images).mean().item()

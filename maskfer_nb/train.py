@@ -15,7 +15,7 @@ from .mcn import ABN, MCN
 from .networks import VGG11
 from .training import load_faces, seed_everything, train_and_save
 
-# %% ../nbs/45_train.ipynb #1ff522ec
+# %% ../nbs/45_train.ipynb #55799eab
 NETWORKS = ("vgg11", "mcn", "abn", "fecn")
 
 
@@ -24,16 +24,24 @@ def train(
     out: str | Path,  # what `training.train_and_save` leaves goes here; an interrupted training goes on from it
     network: str = "vgg11",  # one of NETWORKS
     mcn: str | Path | None = None,  # fecn: the folder of a trained MCN, whose size FECN takes
-    width: float = 1.0,
+    width: float = 1.0,  # multiplies VGG11's channels; 1 is the paper's network
     seed: int = 0,
     **options,  # of `training.fit`
 ) -> pd.DataFrame:
-    "Train one network of the paper; returns the history. Raises ValueError for a network that is none, or for FECN without MCN, and FileNotFoundError where a split is missing."
+    """Train one network of the paper; returns the history, as `training.fit` does.
+
+    Raises ValueError for a network that is none, for FECN without MCN and for MCN where the classes are not two, and
+    FileNotFoundError where a split is missing."""
     if network not in NETWORKS: raise ValueError(f"no network '{network}'; there are {', '.join(NETWORKS)}")
     if network == "fecn" and not mcn: raise ValueError("fecn looks where a trained MCN does: name its folder by --mcn")
     faces, val, test = (load_faces(Path(data) / split) for split in ("train", "val", "test"))
-    seed_everything(seed, verbose=False)
     n_classes = len(faces.classes)
-    if network == "fecn": built = FECN.from_mcn(MCN.from_pretrained(mcn), n_classes)
-    else: built = {"vgg11": VGG11, "mcn": MCN, "abn": ABN}[network](n_classes, width)
+    if network == "mcn" and n_classes != 2:
+        wants = "mcn tells masked from unmasked faces: name the MU-dataset"
+        raise ValueError(f"{wants}; {data} has {n_classes} classes")
+    seed_everything(seed, verbose=False)
+    if network == "fecn":
+        built = FECN.from_mcn(MCN.from_pretrained(mcn), n_classes)
+    else:
+        built = {"vgg11": VGG11, "mcn": MCN, "abn": ABN}[network](n_classes, width)
     return train_and_save(built, faces, val, test, out, seed=seed, **options)
