@@ -186,12 +186,13 @@ def confusion(
     a_seed = [confusion_matrix(s.label, s.predicted, labels=order, normalize="true") for _, s in p.groupby("seed")]
     return pd.DataFrame(np.mean(a_seed, axis=0), index=order, columns=order)
 
-# %% ../nbs/04_evaluation.ipynb #2a11add3
+# %% ../nbs/04_evaluation.ipynb #9fcc7c37
 def figure7(
     run: Path,  # the run folder
-    titles: dict = {network: TITLES[network] for network in EXPRESSION_NETWORKS},  # of the networks to show
+    titles: dict | None = None,  # network → title of those to show; by default Table 3's
 ) -> Figure:
     "Figure 7: the expression networks' confusion matrices side by side, one colour scale."
+    titles = titles or {network: TITLES[network] for network in EXPRESSION_NETWORKS}
     p = predictions(run, tuple(titles))
     fig = Figure(figsize=(4.2 * len(titles), 4.6), layout="compressed")
     axes = fig.subplots(1, len(titles), sharey=True)

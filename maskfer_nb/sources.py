@@ -14,7 +14,8 @@ import re
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import Callable, NamedTuple
+from typing import NamedTuple
+from collections.abc import Callable
 
 import pandas as pd
 
