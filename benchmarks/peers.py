@@ -27,7 +27,7 @@ from maskfer_nb.predictor import MaskedFER
 
 FOUR = ["angry", "happy", "normal", "surprised"]
 VIEWS = ["unmasked", *masks.FITS]
-# each reads (N, 48, 48) uint8 from the first file named and writes the probabilities of FOUR, N lists, as JSON to the next
+# each reads (N, 48, 48) uint8 from the first file named and writes FOUR's probabilities, N lists, as JSON to the next
 FER = """
 import json, sys
 import cv2, numpy as np

@@ -126,6 +126,21 @@ def test_the_network_finds_rendered_people_it_has_not_seen(rendered, size):
     assert len(errors) >= .9 * len(rendered) and np.median(errors) < .05
 
 
+def test_the_network_looks_again_at_the_upright_face(rendered, monkeypatch):
+    answers, answer = [], landmarks._answer
+    monkeypatch.setattr(landmarks, "_answer", lambda *given: answers.append(answer(*given)) or answers[-1])
+    turn = cv2.getRotationMatrix2D((55.5, 55.5), 25, .7)
+    first, last = [], []
+    for row in rendered.itertuples():
+        picture = cv2.warpAffine(cv2.imread(row.path), turn, (112, 112))[..., ::-1]
+        exact = row.landmarks @ turn[:, :2].T + turn[:, 2]
+        answers.clear()
+        points = landmarks._by_network(np.ascontiguousarray(picture), landmarks._box(np.array([112, 112]), .1))
+        first.append(np.linalg.norm(answers[0] - exact, axis=1).mean())
+        last.append(np.linalg.norm(points - exact, axis=1).mean())
+    assert np.mean(last) < .8 * np.mean(first)
+
+
 def test_the_network_needs_no_weights_of_others(rendered, monkeypatch):
     monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: None)
     landmarks._predictor.cache_clear()
