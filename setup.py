@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=[settings["lib_path"]]),
-    package_data={settings["lib_path"]: ["faces.md", "head.*", "landmarks.*", "masked_fer/*"]},
+    package_data={settings["lib_path"]: ["faces.md", "head.*", "landmarks.*", "masked_fer/*", "report.html"]},
     install_requires=lines("requirements"),
     extras_require={"dev": lines("dev_requirements")},
     entry_points={"console_scripts": ["maskfer=maskfer_nb.command:main"]},

@@ -48,7 +48,7 @@ def test_the_wheel_carries_the_assets(tmp_path, monkeypatch):
     build_meta = pytest.importorskip("setuptools.build_meta")
     wheel = build_meta.build_wheel(str(tmp_path))
     weights = {f"maskfer_nb/masked_fer/{name}" for name in ("model.safetensors", "config.json", "README.md")}
-    rooms = {f"maskfer_nb/{name}" for name in ("head.npz", "head.md", "head.py", "paint.py", "faces.py")}
+    rooms = {f"maskfer_nb/{name}" for name in ("head.npz", "head.md", "head.py", "paint.py", "faces.py", "report.html")}
     assert rooms | weights <= set(zipfile.ZipFile(tmp_path / wheel).namelist())
 
 
