@@ -103,14 +103,15 @@ def file_hash(path: str | Path) -> str:
     lines = [f"{file.relative_to(path).as_posix()} {file_hash(file)}" for file in below]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-# %% ../nbs/90_files.ipynb #337acc63
+# %% ../nbs/90_files.ipynb #9f05c253
 def imported(code: str) -> set[str]:
-    "Names of the library's modules that Python code imports."
+    "Names of the library's modules that Python code imports, as notebooks write it or, with a dot, as nbdev exports it."
     names = set()
     for node in ast.walk(ast.parse(code)):
         if not isinstance(node, ast.ImportFrom): continue
-        if node.module == "maskfer_nb": names |= {alias.name for alias in node.names}
-        elif (node.module or "").startswith("maskfer_nb."): names.add(node.module.split(".")[1])
+        path = ["maskfer_nb"] * node.level + (node.module.split(".") if node.module else [])
+        if path[0] != "maskfer_nb": continue
+        names |= {path[1]} if len(path) > 1 else {alias.name for alias in node.names}
     return names
 
 
