@@ -85,7 +85,7 @@ def rate(epoch, n: int) -> float:
 
 def matmul_rate(device: torch.device) -> float:
     "The most that this chip multiplies and adds in bfloat16, 1e9 a second: one large matrix product, the best of five."
-    n = 8192 if device.type == "cuda" else 1024
+    n = 8192 if device.type == "cuda" else 512
     one, other = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
     return max(n**3 * rate(lambda: one @ other, 1) / 1e9 for _ in range(5))
 
@@ -118,7 +118,7 @@ def main():
     a_face = 3 * counter.get_total_flops() / 2 / len(batch)  # backward costs twice forward
     work, most = a_face * mine / 1e9, matmul_rate(batch.device)
     share = work / most
-    print(f"{work:.1f} of the chip's {most:.0f} thousand million bf16 multiply-adds a second: {100 * share:.0f} %")
+    print(f"{work:.1f} of the chip's {most:.1f} thousand million bf16 multiply-adds a second: {100 * share:.0f} %")
     if args.json:
         settings = dict(device=device, precision=args.precision, faces=args.n, size=args.size, width=args.width)
         write_json(args.json, settings | dict(ours=mine, plain=theirs, share_of_bf16=share))
