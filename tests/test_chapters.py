@@ -33,9 +33,9 @@ class Client(NotebookClient):
 def run_again(path):
     "The notebook with the outputs that it has now. Raises CellExecutionError with the error of a cell that fails."
     notebook = nbformat.read(path, 4)
-    client = Client(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    client.execute(env=environment, extra_arguments=["--log-level=ERROR"])
+    place, quietly = {"metadata": {"path": str(path.parent)}}, ["--log-level=ERROR"]
+    client = Client(notebook, timeout=900, kernel_name="python3", resources=place, extra_arguments=quietly)
+    client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
     return notebook
 
 
