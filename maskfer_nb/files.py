@@ -105,7 +105,7 @@ def file_hash(path: str | Path) -> str:
 
 # %% ../nbs/90_files.ipynb #9f05c253
 def imported(code: str) -> set[str]:
-    "Names of the library's modules that Python code imports, as notebooks write it or as nbdev exports it (with a dot)."
+    "Names of the library's modules that Python code imports, by their names or, as nbdev exports it, with a dot."
     names = set()
     for node in ast.walk(ast.parse(code)):
         if not isinstance(node, ast.ImportFrom): continue
