@@ -300,7 +300,8 @@ def test_report_is_self_contained(run):
     assert page.tags.isdisjoint({"script", "link", "iframe", "object", "embed", "base"})
     assert not re.search(r"url\(|@import", text)
     assert {"figure5", "figure6", "figure6_mean", "figure7", "curves"} == set(page.pictures)
-    said = ("86.7", "no face found", "&lt;jaw&gt;", "0123abc", "2.15.0", "computer-made", "MU-dataset", "ab" * 32)
+    said = ("86.7", "no face found", "&lt;jaw&gt;", "0123abc", "2.15.0", "computer-made", "not agreed", "MU-dataset",
+            "ab" * 32)
     for words in said: assert words in text
     for sentence in (ev.headline(ev.table3(run)), ev.gain_in_words(runs.predictions(run))):
         assert html.escape(sentence) in text
