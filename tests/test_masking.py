@@ -174,6 +174,14 @@ def test_the_command(folder, tmp_path):
 MASK = [sys.executable, "-c", "from maskfer_nb.command import main; main()", "mask"]
 
 
+def test_a_torn_line_is_cut_off_before_others_follow(tmp_path):
+    "A run that is killed a second time reads what the first and the second have written."
+    record = tmp_path / ".masked.jsonl"
+    record.write_text('["one.png", []]\n["två.p', encoding="utf-8")
+    assert masking._finished(record, tmp_path, []) == {"one.png": []}
+    assert record.read_bytes() == b'["one.png", []]\n'
+
+
 def wait_until(reached, process, log, seconds=240):
     "Wait while a process works; fails with what it wrote to its log where it ends or takes too long before that."
     end = time.monotonic() + seconds
