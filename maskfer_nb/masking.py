@@ -198,12 +198,14 @@ def _tasks(source: Path, out: Path, names: list, options: dict) -> list:
     own = lambda name: options | dict(seed=_seed(options["seed"], name))
     return [(source / name, out / name, *own(name).values()) for name in names]
 
-# %% ../nbs/26_masking.ipynb #c6a52762
+# %% ../nbs/26_masking.ipynb #43e6d430
 def _check(source: Path, kind: str, color: str, fit: str, seed: int, backend: str):
     "Raises ValueError where a source or options are of no use, before anything is written."
     if not source.exists(): raise ValueError(f"{source}: no such file or folder")
     asked_mask(kind, color, seed)
     if fit not in masks.FITS: raise ValueError(f"no fit '{fit}'; there are {', '.join(masks.FITS)}")
+    if backend not in landmarks.BACKENDS:
+        raise ValueError(f"no landmarks '{backend}'; there are {', '.join(landmarks.BACKENDS)}")
     landmarks.load(backend)
 
 
@@ -227,7 +229,7 @@ def _write_table(path: Path, rows: list):
     with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         csv.writer(file).writerows(rows)
 
-# %% ../nbs/26_masking.ipynb #e3c8126b
+# %% ../nbs/26_masking.ipynb #c371fcba
 def _mask_one(source: Path, out: Path, options: dict) -> list:
     output = out if out.suffix.lower() in SUFFIXES else out / source.name
     if output.resolve() == source.resolve(): raise ValueError(f"{output}: would overwrite its own input")
@@ -246,7 +248,7 @@ def mask_folder(
 ) -> list:  # of (file, reason)
     """Mask all pictures of a folder; returns what could not be masked, which is also in `out`/rejects.csv.
 
-    Raises ValueError where folder or options are of no use."""
+    Raises ValueError where folder or options are of no use, FileNotFoundError where dlib's weights are missing."""
     source, out = Path(folder), Path(out)
     options = dict(kind=kind, color=color, fit=fit, seed=seed, backend=backend)
     _check(source, **options)

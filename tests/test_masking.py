@@ -161,6 +161,12 @@ def test_errors_are_one_line(folder, tmp_path, words, message, monkeypatch):
     assert message in str(stop.value) and "\n" not in str(stop.value) and str(stop.value).startswith("maskfer: ")
 
 
+def test_unknown_landmarks_are_refused_from_python_too(folder, tmp_path):
+    with pytest.raises(ValueError, match="no landmarks 'nobody'; there are dlib, rendered"):
+        masking.mask_folder(folder, tmp_path / "out", backend="nobody")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command(folder, tmp_path):
     program = [str(Path(sys.executable).parent / "maskfer")]
     words = ["mask", str(folder), str(tmp_path / "out"), "--kind", "cloth", "--color", "navy", "--jobs", "2"]
