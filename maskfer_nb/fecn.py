@@ -11,7 +11,7 @@ from torch import nn
 from .mcn import MCN, AttentionGenerator
 from .networks import Saved, blocks, head, normalise, run_blocks, weigh
 
-# %% ../nbs/03_fecn.ipynb #9b9619b4
+# %% ../nbs/03_fecn.ipynb #c6e87544
 class FECN(nn.Module, Saved):
     """Figure 4: features weighed by a frozen generator's map (Eq. 2).
 
@@ -31,7 +31,7 @@ class FECN(nn.Module, Saved):
         n_classes: int,
         combine: str = "product",
     ):
-        "An untaught FECN of a trained MCN's size, which looks where that MCN does (Figure 3)."
+        "A FECN of a trained MCN's size, not trained itself, which looks where that MCN does (Figure 3)."
         fecn = cls(n_classes, mcn.width, mcn.batch_norm, mcn.block, combine)
         fecn.generator.load_state_dict(mcn.cut().state_dict())
         return fecn

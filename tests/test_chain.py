@@ -106,6 +106,13 @@ def test_changed_code_repeats_what_rests_on_it_and_no_more(smoke, module, first)
     assert jobs(snakemake(smoke, where=DRY)) == dict.fromkeys(chain[chain.index(first) :], 1)
 
 
+def test_what_an_interrupted_step_has_lost_is_made_again_although_an_older_report_is_there(smoke):
+    "Snakemake removes a step's results when it fails."
+    for network in ("vgg11", "abn", "fecn"): (smoke / RUN / f"seed0/{network}/predictions.parquet").unlink()
+    assert (smoke / RUN / "report.html").exists()
+    assert jobs(snakemake(smoke, where=DRY)) == dict.fromkeys(["fecn", "evaluation", "all"], 1)
+
+
 def test_changed_prose_repeats_nothing(smoke):
     path = smoke / "nbs/02_mcn.ipynb"
     notebook = nbformat.read(path, 4)
