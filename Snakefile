@@ -72,7 +72,7 @@ onstart:
 rule all:  # every step by name: what a step that was interrupted has lost is missed, though an older report is there
     input:
         f"{RUN}/data/table1.csv",
-        [f"{RUN}/seed{seed}/{network}/predictions.parquet" for seed in seeds for network in ("mcn", "vgg11", "abn", "fecn")],
+        [f"{RUN}/seed{seed}/{name}/predictions.parquet" for seed in seeds for name in ("mcn", "vgg11", "abn", "fecn")],
         f"{RUN}/report.html",
     localrule: True
     shell: f"echo 'Tables: {RUN}/tables  Figures: {RUN}/figures  Report: {RUN}/report.html  Executed notebooks: {RUN}'"
