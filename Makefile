@@ -10,6 +10,7 @@
 #                    locked versions; forty minutes on two idle cores, more than an hour on busy ones; as root on Debian
 #                    it installs SLURM
 # make readme        README.md and docs/scaling.md from their notebooks
+# make store         a chapter's outputs as they are now, in it: CHAPTER=21_sources
 # make lab           JupyterLab on the notebooks
 # make figures       a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of
 #                    yours with SOURCE=… DATA=…
@@ -24,6 +25,7 @@ STUDY ?= study
 FERPLUS ?=
 FACIAL_EXPRESSIONS ?=
 CLUSTER ?=
+CHAPTER ?=
 README ?= README.md
 SCALING ?= docs/scaling.md
 BIN ?= .venv/bin
@@ -34,7 +36,7 @@ TO_MARKDOWN = $(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdow
 OLD_PYTHON = sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …"
 SLURM = slurmctld slurmd slurm-client munge
 
-.PHONY: reproduce study test test-browser test-slow lab figures readme lock
+.PHONY: reproduce study test test-browser test-slow store lab figures readme lock
 .DEFAULT_GOAL := reproduce
 
 .venv/installed: requirements.lock setup.py settings.ini
@@ -63,6 +65,9 @@ test-slow: .venv/installed
 	command -v slurmctld >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
 		{ apt-get update && apt-get install -y --no-install-recommends $(SLURM); }
 	$(BIN)/python -m pytest -rs tests/slow tests/test_fuzz.py --hypothesis-profile=long
+
+store: .venv/installed
+	$(BIN)/python tests/chapters.py $(CHAPTER)
 
 lab: .venv/installed
 	$(BIN)/jupyter lab --notebook-dir . nbs/index.ipynb

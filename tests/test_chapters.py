@@ -1,42 +1,19 @@
 "Every chapter, run again from its first cell to its last, says what is stored in it; a cell that fails fails its test."
 import difflib
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from chapters import ROOT, is_run, run_again, store
 from nbclient.exceptions import CellExecutionError
 
-ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 AT_ONCE = 2
 # Of rendered faces and sums of floats: processors do not agree to the last digit.
 RELATIVE, ABSOLUTE = 0.02, 0.02
 NUMBER = re.compile(r"[-+−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 OF_THE_MACHINE = re.compile(r"\d\s?(?:m|µ)?s\b|/s\b|seconds?\b|minutes?\b|threads?\b|\b[CG]PU|\bcuda\b|device", re.I)
-
-
-def is_run(cell):
-    return cell.cell_type == "code" and not re.search(r"^#\| *eval: *false", cell.source, re.M)
-
-
-class Client(NotebookClient):
-    "Runs the cells that are not marked `#| eval: false`."
-    async def async_execute_cell(self, cell, cell_index, **options):
-        if not is_run(cell): return cell
-        return await super().async_execute_cell(cell, cell_index, **options)
-
-
-def run_again(path):
-    "The notebook with the outputs that it has now. Raises CellExecutionError with the error of a cell that fails."
-    notebook = nbformat.read(path, 4)
-    place, quietly = {"metadata": {"path": str(path.parent)}}, ["--log-level=ERROR"]
-    client = Client(notebook, timeout=900, kernel_name="python3", resources=place, extra_arguments=quietly)
-    client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
-    return notebook
 
 
 def said(output):
@@ -126,3 +103,14 @@ def test_a_cell_that_fails_fails_with_its_error(tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "failing.ipynb")
     with pytest.raises(CellExecutionError) as error: run_again(tmp_path / "failing.ipynb")
     assert (error.value.ename, error.value.evalue) == ("AssertionError", "no two")
+
+
+def test_what_is_stored_is_the_same_the_next_time(tmp_path):
+    sources = ("print(1 + 1)", "#| eval: false\n1 / 0", "import sys\nprint('a bar', file=sys.stderr)\n'three'")
+    path = tmp_path / "short.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]), path)
+    store(path)
+    first = path.read_bytes()
+    assert [lines_of(cell) for cell in nbformat.read(path, 4).cells] == [["2"], [], ["'three'"]]
+    store(path)
+    assert path.read_bytes() == first and b"a bar" not in first.replace(b"print('a bar'", b"")
