@@ -56,7 +56,7 @@ study: .venv/installed
 
 test: .venv/installed
 	$(BIN)/ruff check
-	$(BIN)/python -m pytest tests -rs --ignore tests/browser --ignore tests/slow
+	$(BIN)/python -m pytest tests -rs --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/slow
 
 test-browser: .venv/installed
 	$(BIN)/python -m pytest tests/browser

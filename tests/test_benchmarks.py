@@ -17,9 +17,9 @@ SMALLEST = {
     "latency": ["--n", "2"],
     "masking": ["--n", "4"],
     "peers": ["--n", "4"],
-    "rendering": ["--faces", "4", "--size", "48"],
+    "rendering": ["--faces", "4", "--alone", "1", "--size", "16"],
     "scaling": ["--faces", "64", "64", "--repeats", "1"],
-    "training": ["--n", "64", "--size", "32", "--width", "0.125", "--batch-size", "16"],
+    "training": ["--n", "32", "--size", "32", "--width", "0.0625", "--batch-size", "16"],
 }
 
 
