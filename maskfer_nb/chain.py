@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'NOTEBOOKS', 'default_parameters', 'check_parameters', 'provenance', 'gather_provenance', 'execute',
            'main']
 
-# %% ../nbs/91_chain.ipynb #4af3fe4b
+# %% ../nbs/91_chain.ipynb #10323daa
 import argparse
 import ast
 import json
@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .files import end_with_parent, file_hash, root, sweep, write_json
+from .runs import CHAIN
 
 # %% ../nbs/91_chain.ipynb #11c30200
 def default_parameters(
@@ -74,8 +75,8 @@ def provenance(notebook: Path, run: Path, parameters: dict, inputs: list, second
         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 
-# %% ../nbs/91_chain.ipynb #2277dca7
-NOTEBOOKS = ("01_datasets", "02_mcn", "03_fecn", "30_study", "31_polarity", "32_findings", "04_evaluation")
+# %% ../nbs/91_chain.ipynb #68b74687
+NOTEBOOKS = (*CHAIN, "30_study", "31_polarity", "32_findings")
 
 
 def gather_provenance(run: Path):

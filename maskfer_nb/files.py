@@ -103,11 +103,13 @@ def file_hash(path: str | Path) -> str:
     lines = [f"{file.relative_to(path).as_posix()} {file_hash(file)}" for file in below]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-# %% ../nbs/90_files.ipynb #9f05c253
+# %% ../nbs/90_files.ipynb #9ecf4dc6
 def imported(code: str) -> set[str]:
     "Names of the library's modules that Python code imports, by their names or, as nbdev exports it, with a dot."
     names = set()
     for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("maskfer_nb.")}
         if not isinstance(node, ast.ImportFrom): continue
         path = ["maskfer_nb"] * node.level + (node.module.split(".") if node.module else [])
         if path[0] != "maskfer_nb": continue
@@ -119,23 +121,28 @@ def imported(code: str) -> set[str]:
 def _imports(module: Path) -> set[str]:
     return imported(module.read_text())
 
-
+# %% ../nbs/90_files.ipynb #6352400f
 def code_files(*modules: str) -> list[Path]:
     """Files of the library that modules rest on: their own and those of all they import, in the order of their names.
 
-    Weights and meshes (safetensors, npz) of the same names belong to them."""
+    Weights, meshes and pages (safetensors, npz, html) of the same names belong to them."""
     package, found, waiting = Path(str(resources.files("maskfer_nb"))), set(), set(modules)
     while waiting:
         module = waiting.pop()
         found.add(module)
         waiting |= _imports(package / f"{module}.py") - found
-    files = (package / f"{module}.{suffix}" for module in found for suffix in ("py", "npz", "safetensors"))
+    files = (package / f"{module}.{suffix}" for module in found for suffix in ("py", "npz", "safetensors", "html"))
     return sorted(file for file in files if file.exists())
 
-
+# %% ../nbs/90_files.ipynb #b48f800f
 def code_hash(notebook: str | Path) -> str:
     "SHA-256 of a notebook's code cells and of the library's code they rest on; prose and outputs change no result."
+    from IPython.core.inputtransformer2 import TransformerManager  # cells may hold more than Python
     cells = [cell["source"] for cell in json.loads(Path(notebook).read_text())["cells"] if cell["cell_type"] == "code"]
-    python = "\n".join("".join(line if line[:1] not in "%!" else "\n" for line in cell) for cell in cells)
-    hashes = [file_hash(file) for file in code_files(*imported(python))]
+    python = "\n".join(TransformerManager().transform_cell("".join(cell)) for cell in cells)
+    try:
+        modules = imported(python)
+    except SyntaxError as error:
+        raise ValueError(f"{notebook}: a cell is not Python ({error.msg}: {(error.text or '').strip()})") from error
+    hashes = [file_hash(file) for file in code_files(*modules)]
     return hashlib.sha256(json.dumps([cells, hashes]).encode()).hexdigest()

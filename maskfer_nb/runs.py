@@ -20,11 +20,11 @@ from PIL import Image
 from .files import root
 from .sources import LABELS  # the paper's four first, in its order
 
-# %% ../nbs/92_runs.ipynb #a24bfab3
+# %% ../nbs/92_runs.ipynb #3a8d74a6
 CHAIN = {
     "01_datasets": "data/table1.csv",
-    "02_mcn": "seed0/mcn/predictions.parquet",
-    "03_fecn": "seed0/fecn/predictions.parquet",
+    "02_mcn": "seed{seed}/mcn/predictions.parquet",
+    "03_fecn": "seed{seed}/fecn/predictions.parquet",
     "04_evaluation": "report.html",
 }
 EXPRESSION_NETWORKS = ("vgg11", "abn", "fecn")  # what Table 3 and Figure 7 compare
@@ -36,17 +36,20 @@ def maker(
     "The chapter that trains this network."
     return "02_mcn" if network == "mcn" else "03_fecn"
 
-# %% ../nbs/92_runs.ipynb #3c867131
+# %% ../nbs/92_runs.ipynb #0e12413d
 def make_before(
     notebook: str,  # '03_fecn'
     run: Path,  # the run folder
+    seed: int = 0,  # of the networks
 ):
     "Run the chapters of the chain before this one, as far as their results are missing in the run folder."
     for name in list(CHAIN)[: list(CHAIN).index(notebook)]:
-        if (run / CHAIN[name]).exists(): continue
-        output = (run / CHAIN[name]).parent.parent / f"{name}.ipynb"
+        result = run / CHAIN[name].format(seed=seed)
+        if result.exists(): continue
+        parameters = {"run": str(run)} | ({"seed": seed} if "{seed}" in CHAIN[name] else {})
         command = [sys.executable, "-c", "from maskfer_nb.chain import main; main()", "notebook", f"nbs/{name}.ipynb"]
-        subprocess.run([*command, output, run, "--parameters", json.dumps({"run": str(run)})], cwd=root(), check=True)
+        command += [result.parent.parent / f"{name}.ipynb", run, "--parameters", json.dumps(parameters)]
+        subprocess.run(command, cwd=root(), check=True)
 
 # %% ../nbs/92_runs.ipynb #80499e81
 def need(
@@ -110,14 +113,14 @@ def classes(
     "The labels that occur, in the paper's order."
     return sorted(p.label.unique(), key=lambda c: (LABELS.index(c) if c in LABELS else len(LABELS), c))
 
-# %% ../nbs/92_runs.ipynb #b4a57da0
+# %% ../nbs/92_runs.ipynb #4fb85ca0
 def best_epoch(
-    history: pd.DataFrame,  # a row an epoch: epoch, val_accuracy, val_loss
-    picks: str = "accuracy",  # then the loss; or 'loss' alone, where accuracy soon is the same for every epoch
+    history: pd.DataFrame,  # a row an epoch: epoch, val_accuracy, val_loss, and perhaps picks, 'accuracy' or 'loss'
 ) -> pd.Series:
     "The epoch that validated best, the first of equals: its weights are the ones that are kept."
-    accuracy = history.val_accuracy * (picks == "accuracy")
-    return history.loc[history.assign(accuracy=-accuracy).sort_values(["accuracy", "val_loss"], kind="stable").index[0]]
+    picks = history.picks.iloc[0] if "picks" in history else "accuracy"
+    order = {"accuracy": ["wrong", "val_loss"], "loss": ["val_loss"]}[picks]
+    return history.loc[history.assign(wrong=-history.val_accuracy).sort_values(order, kind="stable").index[0]]
 
 # %% ../nbs/92_runs.ipynb #a48a8b09
 def maps(

@@ -202,7 +202,7 @@ def train_epoch(
         right, total, seen = fabric.all_reduce(sums, reduce_op="sum").tolist()
     return right / seen, total / seen
 
-# %% ../nbs/11_training.ipynb #7e251792
+# %% ../nbs/11_training.ipynb #c82590eb
 def _plan(network: nn.Module, train: Faces, val: Faces, *options) -> str:
     "What decides how a training ends: a checkpoint of another plan is not taken up."
     tensors = [part for faces in (train, val) for part in faces if isinstance(part, torch.Tensor)]
@@ -210,6 +210,12 @@ def _plan(network: nn.Module, train: Faces, val: Faces, *options) -> str:
     return repr((type(network), getattr(network, "combine", None), *options, start))
 
 
+def _told(history: list, picks: str) -> pd.DataFrame:
+    "The history as a table, which says what picks the epoch where that is not the accuracy."
+    table = pd.DataFrame(history)
+    return table if picks == "accuracy" else table.assign(picks=picks)
+
+# %% ../nbs/11_training.ipynb #803f9353
 def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: Path,
          epochs: int, seed: int, batch_size: int, peak: float, precision: str, picks: str) -> list:
     "`fit` on one device or process of several; returns the history."
@@ -232,14 +238,14 @@ def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: P
                                 val_loss=val_loss, val_accuracy=val_accuracy))
             bar.set_postfix(loss=f"{train_loss:.3f}", accuracy=f"{train_accuracy:.3f}", val=f"{val_accuracy:.3f}")
             if fabric.global_rank == 0:
-                if best_epoch(pd.DataFrame(history), picks).epoch == epoch:
+                if best_epoch(_told(history, picks)).epoch == epoch:
                     weights = packed(network.state_dict())
                     write_whole(folder / "best.safetensors", lambda partial: save_file(weights, partial))
                 save_checkpoint(folder / "checkpoint.safetensors", network, optimizer, plan, history)
             fabric.barrier()
     return history
 
-# %% ../nbs/11_training.ipynb #f8c21101
+# %% ../nbs/11_training.ipynb #e39c3130
 def fit(
     network: nn.Module,
     train: Faces,
@@ -265,7 +271,7 @@ def fit(
     history = fabric.launch(_fit, network, train, val, folder, epochs, seed, batch_size, peak, precision, picks)
     network.load_state_dict(load_file(folder / "best.safetensors"))
     network.to(memory_format=torch.contiguous_format)
-    return pd.DataFrame(history)
+    return _told(history, picks)
 
 # %% ../nbs/11_training.ipynb #ee766eb9
 def write_predictions(

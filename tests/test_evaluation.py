@@ -243,7 +243,7 @@ def test_table2(run):
 def test_best_epoch_is_the_first_of_those_that_validate_best():
     accuracy, loss = [0.5, 0.9, 0.9, 0.9, 0.8], [0.1, 0.5, 0.3, 0.3, 0.2]
     history = pd.DataFrame(dict(epoch=range(5), val_accuracy=accuracy, val_loss=loss))
-    assert runs.best_epoch(history).epoch == 2 and runs.best_epoch(history, "loss").epoch == 0
+    assert runs.best_epoch(history).epoch == 2 and runs.best_epoch(history.assign(picks="loss")).epoch == 0
     assert runs.best_epoch(history.iloc[::-1]).epoch == 3  # by rows, as they stand
 
 
