@@ -29,7 +29,7 @@ def lines_of(cell):
     "What a cell says, line by line but for those that speak of the machine; and a line for each of its pictures."
     text = "\n".join(filter(None, map(said, cell.outputs)))
     lines = [" ".join(line.split()) for line in text.split("\n") if not OF_THE_MACHINE.search(line)]
-    pictures = [kind for output in cell.outputs for kind in output.get("data", {}) if kind.startswith("image/")]
+    pictures = [kind for output in cell.outputs for kind in sorted(output.get("data", {})) if kind.startswith("image/")]
     return [*filter(None, lines), *pictures]
 
 
