@@ -45,12 +45,12 @@ def parameters(**own):
     return of
 
 
-CHAIN = f"LOKY_MAX_CPU_COUNT={{threads}} exec {sys.executable} -c 'from maskfer_nb.chain import main; main()'"
+COMMAND = f"LOKY_MAX_CPU_COUNT={{threads}} exec {sys.executable} -c 'from maskfer_nb.chain import main; main()'"
 
 
 def step(notebook, inputs="", run=RUN):
     "The command that runs a step's notebook on its share of the cores; its error is one line, and stops the chain."
-    return f"{CHAIN} notebook nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
+    return f"{COMMAND} notebook nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
 
 
 locks = []  # held as long as Snakemake runs
@@ -69,11 +69,8 @@ onstart:
         sys.exit(f"✗ {error}")
 
 
-rule all:  # every step by name: what a step that was interrupted has lost is missed, though an older report is there
-    input:
-        f"{RUN}/data/table1.csv",
-        [f"{RUN}/seed{seed}/{name}/predictions.parquet" for seed in seeds for name in ("mcn", "vgg11", "abn", "fecn")],
-        f"{RUN}/report.html",
+rule all:  # every step's outputs: what one that was interrupted has lost is missed, though an older report is there
+    input: lambda wildcards: [*rules.evaluation.input, *rules.evaluation.output]
     localrule: True
     shell: f"echo 'Tables: {RUN}/tables  Figures: {RUN}/figures  Report: {RUN}/report.html  Executed notebooks: {RUN}'"
 
@@ -92,7 +89,7 @@ rule shard:  # 01_datasets goes on from what these have put in its work folder, 
         notebook=parameters(source=source, data=data, **config["datasets"]),
         code=code("01_datasets"),
     shell:
-        CHAIN + f" shard {{wildcards.step}} {{wildcards.number}} {{wildcards.of}} {RUN}"
+        COMMAND + f" shard {{wildcards.step}} {{wildcards.number}} {{wildcards.of}} {RUN}"
         " --parameters {params.notebook:q}"
 
 

@@ -82,10 +82,7 @@ def trainings():
 
 
 rule findings:
-    input:
-        rules.polarity.output,
-        list(trainings()),
-        [f"nbs/32_findings/{name}.md" for name in ("results", "set", "best")],
+    input: rules.polarity.output, list(trainings())
     output: REPORT
     log: f"runs/{STUDY}/32_findings.ipynb"
     params: notebook=json.dumps({"results": FOUND, "report": REPORT}), code=code("32_findings"),

@@ -43,7 +43,7 @@ def check_parameters(
         if type(value) not in ((float, int) if wanted is float else (wanted,)):
             raise ValueError(f"{notebook}: '{name}' must be {wanted.__name__}, not {value!r}")
 
-# %% ../nbs/91_chain.ipynb #a89ad5b0
+# %% ../nbs/91_chain.ipynb #b8f8b2e5
 PACKAGES = ["torch", "torchvision", "lightning", "kornia", "numpy", "pandas", "opencv-python-headless", "dlib-bin",
             "scikit-learn", "grad-cam", "papermill"]
 
@@ -58,7 +58,7 @@ def provenance(notebook: Path, run: Path, parameters: dict, inputs: list, second
     """What was run, from which commit, on what, with what, for how long.
 
     Inputs are named from the run folder on; those outside it without their folders."""
-    from maskfer_nb.training import device_name  # torch takes seconds to load, and reading the graph needs none
+    from maskfer_nb.training import device_name  # torch takes seconds to load, and a shard needs none
     name = lambda path: path.relative_to(run).as_posix() if path.is_relative_to(run) else path.name
     parameters = {name: Path(value).name if name == "data" and value else value for name, value in parameters.items()}
     return dict(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['root', 'write_whole', 'write_json', 'sweep', 'hold', 'end_with_parent', 'check_room', 'file_hash', 'imported',
-           'code_files', 'code_hash']
+           'code_files', 'code_cells', 'as_python', 'code_hash']
 
 # %% ../nbs/90_files.ipynb #1ded6f3c
 import ast
@@ -134,15 +134,28 @@ def code_files(*modules: str) -> list[Path]:
     files = (package / f"{module}.{suffix}" for module in found for suffix in ("py", "npz", "safetensors", "html"))
     return sorted(file for file in files if file.exists())
 
-# %% ../nbs/90_files.ipynb #b48f800f
+# %% ../nbs/90_files.ipynb #162763cb
+def code_cells(notebook: str | Path) -> list[str]:
+    "The sources of a notebook's code cells."
+    cells = json.loads(Path(notebook).read_text())["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def as_python(cell: str) -> str:
+    "A code cell as Python alone: magics and shell lines become calls, a magic for the whole cell is left out."
+    from IPython.core.inputtransformer2 import TransformerManager
+    if cell.startswith("%%"): cell = cell.partition("\n")[2]
+    return TransformerManager().transform_cell(cell)
+
+
 def code_hash(notebook: str | Path) -> str:
-    "SHA-256 of a notebook's code cells and of the library's code they rest on; prose and outputs change no result."
-    from IPython.core.inputtransformer2 import TransformerManager  # cells may hold more than Python
-    cells = [cell["source"] for cell in json.loads(Path(notebook).read_text())["cells"] if cell["cell_type"] == "code"]
-    python = "\n".join(TransformerManager().transform_cell("".join(cell)) for cell in cells)
+    """SHA-256 of a notebook's code cells, of the folder of its name and of the library's code they rest on.
+
+    Raises ValueError, naming the notebook, where a cell is not Python."""
+    cells, texts = code_cells(notebook), Path(notebook).with_suffix("")
     try:
-        modules = imported(python)
+        modules = imported("\n".join(map(as_python, cells)))
     except SyntaxError as error:
         raise ValueError(f"{notebook}: a cell is not Python ({error.msg}: {(error.text or '').strip()})") from error
-    hashes = [file_hash(file) for file in code_files(*modules)]
-    return hashlib.sha256(json.dumps([cells, hashes]).encode()).hexdigest()
+    files = code_files(*modules) + ([texts] if texts.is_dir() else [])
+    return hashlib.sha256(json.dumps([cells, [file_hash(file) for file in files]]).encode()).hexdigest()

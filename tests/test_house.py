@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from maskfer_nb.files import as_python, imported
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 MODULES = sorted(path for path in (ROOT / "maskfer_nb").glob("*.py") if not path.stem.startswith("_"))
@@ -24,17 +26,6 @@ LAYERS = [
 ]
 
 
-def imports(tree):
-    "Names of the library's modules that a syntax tree imports, inside functions too."
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("maskfer_nb."))
-        if not isinstance(node, ast.ImportFrom): continue
-        below = f"maskfer_nb.{node.module or ''}" if node.level else node.module
-        if below.rstrip(".") == "maskfer_nb": yield from (alias.name for alias in node.names)
-        elif below.startswith("maskfer_nb."): yield below.split(".")[1]
-
-
 def cells(notebook, kind="code"):
     "The sources of a notebook's cells."
     content = json.loads(notebook.read_text())
@@ -42,8 +33,8 @@ def cells(notebook, kind="code"):
 
 
 def tree_of(cell):
-    "The syntax tree of a code cell, without what is Jupyter's alone."
-    return ast.parse("\n".join("" if line.lstrip()[:1] in ("%", "!") else line for line in cell.split("\n")))
+    "The syntax tree of a code cell."
+    return ast.parse(as_python(cell))
 
 
 def chapter(name):
@@ -55,7 +46,7 @@ def chapter(name):
     ("def f():\n    from maskfer_nb.a import b", {"a"}), ("import maskfer_nb.a", {"a"}),
     ("from pathlib import Path", set())])
 def test_imports_are_found(code, names):
-    assert set(imports(ast.parse(code))) == names
+    assert imported(code) == names
 
 
 def test_every_module_has_a_layer():
@@ -66,13 +57,13 @@ def test_every_module_has_a_layer():
 def test_arrows_run_down(module):
     floor = next(number for number, layer in enumerate(LAYERS) if module.stem in layer)
     below = {name for layer in LAYERS[:floor] for name in layer}
-    upwards = set(imports(ast.parse(module.read_text()))) - below
+    upwards = imported(module.read_text()) - below
     assert not upwards, f"{module.stem} imports {', '.join(sorted(upwards))}, which is not below it"
 
 
 def test_the_chain_is_called_by_the_snakefile_alone():
-    users = [path.name for path in MODULES if "chain" in imports(ast.parse(path.read_text()))]
-    users += [path.name for path in NOTEBOOKS if any("chain" in imports(tree_of(cell)) for cell in cells(path))]
+    users = [path.name for path in MODULES if "chain" in imported(path.read_text())]
+    users += [path.name for path in NOTEBOOKS if any("chain" in imported(as_python(cell)) for cell in cells(path))]
     assert set(users) <= {"91_chain.ipynb"}, users
     assert "maskfer_nb.chain" in (ROOT / "Snakefile").read_text()
 

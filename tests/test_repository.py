@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from maskfer_nb.files import code_files
+from maskfer_nb.files import as_python, code_files
 from maskfer_nb.runs import CHAIN
 
 ROOT = Path(__file__).parents[1]
@@ -110,8 +110,7 @@ def code():
     for path in (ROOT / "nbs").glob("*.ipynb"):
         cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
         for cell in cells:
-            lines = [line if line.lstrip()[:1] not in "%!" else "\n" for line in cell["source"]]
-            yield f"{path.name} {cell['id']}", ast.parse("".join(lines))
+            yield f"{path.name} {cell['id']}", ast.parse(as_python("".join(cell["source"])))
 
 
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve"}
