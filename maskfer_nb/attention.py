@@ -12,12 +12,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
-import torch
-import torch.nn.functional as F
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.metrics.road import ROADCombined
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+from .files import extra
+
+with extra("train"):
+    import pandas as pd
+    import torch
+    import torch.nn.functional as F
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.metrics.road import ROADCombined
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from .training import Faces, logits_of
 

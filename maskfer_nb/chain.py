@@ -18,7 +18,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from .files import end_with_parent, file_hash, root, sweep, write_json
+from .files import end_with_parent, extra, file_hash, root, sweep, write_json
 from .runs import CHAIN
 
 # %% ../nbs/91_chain.ipynb #11c30200
@@ -26,7 +26,7 @@ def default_parameters(
     notebook: str | Path,
 ) -> dict:
     "What the notebook's `parameters` cell says."
-    import papermill
+    with extra("dev"): import papermill
     cells = papermill.inspect_notebook(str(notebook))
     return {name: ast.literal_eval(cell["default"]) for name, cell in cells.items()}
 
@@ -97,7 +97,7 @@ def execute(
     """Run a notebook by papermill.
 
     Raises ValueError for an unknown parameter, RuntimeError with the cell's own error in one line where one fails."""
-    import papermill
+    with extra("dev"): import papermill
     notebook, output, run = Path(notebook), Path(output), Path(run)
     check_parameters(notebook, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)

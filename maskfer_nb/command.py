@@ -6,13 +6,15 @@
 __all__ = ['VIDEOS', 'frames', 'pictures_of', 'as_json', 'annotated', 'predict', 'take_up', 'add_predict', 'add_export',
            'add_train', 'main']
 
-# %% ../nbs/43_command.ipynb #0d4ebd4f
+# %% ../nbs/43_command.ipynb #afca9ac2
 import argparse
 import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import cv2
@@ -21,7 +23,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from . import masking
+from .files import write_whole
 from .pictures import SUFFIXES, read_image
+from .predictor import MaskedFER, cut
 
 # %% ../nbs/43_command.ipynb #d1fbe049
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
@@ -89,18 +93,70 @@ def _files(source: Path, folder: Path | None) -> list:
     known = (path for path in sorted(source.rglob("*")) if path.suffix.lower() in (*SUFFIXES, *VIDEOS))
     return [path for path in known if path.is_file() and not written(path)]
 
-# %% ../nbs/43_command.ipynb #94f8f5c9
+# %% ../nbs/43_command.ipynb #492a54cc
+_GROUP = 16  # pictures that are answered together
+
+
+def _groups(paths: list) -> list:
+    "Pictures by the dozen, each video alone; in their order."
+    groups, is_video = [], lambda path: path.suffix.lower() in VIDEOS
+    for path in paths:
+        joins = groups and len(groups[-1]) < _GROUP and not is_video(path) and not is_video(groups[-1][0])
+        if joins: groups[-1].append(path)
+        else: groups.append([path])
+    return groups
+
+
+def _views(paths: list, top: Path, every: float) -> Iterator[tuple]:
+    "(path below `top`, where in it, the picture or why it cannot be read)."
+    for path in paths:
+        name = path.relative_to(top)
+        try:
+            for where, image in pictures_of(path, every): yield name, where, image
+        except ValueError as error:
+            yield name, {}, error
+
+
+def _show(folder: Path, name: Path, where: dict, image: np.ndarray, found: list):
+    "Write the annotated picture of a file or of a video's frame."
+    shown = folder / (name.with_name(f"{name.stem}-{where['seconds']:.3f}.png") if where else name)
+    shown.parent.mkdir(parents=True, exist_ok=True)
+    masking.write_picture(shown, Image.fromarray(annotated(image, found)))
+
+# %% ../nbs/43_command.ipynb #0292826b
+def _seen(cropped: bool, keep: bool, name: Path, where: dict, image) -> tuple:
+    "A view with its faces cut out, and the picture itself only if it is needed once more."
+    if isinstance(image, ValueError): return name, where, image, []
+    return name, where, image if keep else None, cut(image, cropped=cropped)
+
+
+def _look(model: MaskedFER, top: Path, folder: Path | None, every: float, cropped: bool, paths: list) -> list:
+    "What `predict` says of some files."
+    views, lines = (_seen(cropped, bool(folder), *view) for view in _views(paths, top, every)), []
+    while batch := list(islice(views, _GROUP)):
+        for (name, where, image, _), found in zip(batch, model.answers([cuts for *_, cuts in batch])):
+            line = dict(file=name.as_posix(), **where)
+            try:
+                if isinstance(image, ValueError): raise image
+                if folder: _show(folder, name, where, image, found)
+                lines.append(line | dict(faces=[as_json(face) for face in found]))
+            except ValueError as error:
+                lines.append(line | dict(error=str(error)))
+    return lines
+
+# %% ../nbs/43_command.ipynb #330e544c
 def predict(
     source: str | Path,  # a picture, a video, or a folder tree of them
     weights: str | Path | None = None,  # see MaskedFER.from_pretrained
     folder: str | Path | None = None,  # where annotated pictures go
     every: float = 0.5,  # seconds between the frames of a video
     skip: frozenset = frozenset(),  # files, as the dicts name them
+    cropped: bool = False,  # each picture is a face, cut out already
+    jobs: int = -1,  # processes; -1 for one a core
 ) -> Iterator[dict]:
     """A dict a picture or frame: file, seconds in a video, and faces as `as_json` gives them, or the error.
 
     Raises ValueError where there is nothing to look at, or where annotated pictures would replace their own input."""
-    from maskfer_nb.predictor import MaskedFER  # two seconds of torch, which `maskfer mask` does without
     source, folder = Path(source), Path(folder) if folder else None
     if not source.exists(): raise ValueError(f"{source}: no such file or folder")
     top = source if source.is_dir() else source.parent
@@ -108,20 +164,17 @@ def predict(
         raise ValueError(f"{folder}: would overwrite its own input; name another folder")
     files = _files(source, folder)
     if not files: raise ValueError(f"{source}: no pictures or videos ({', '.join((*SUFFIXES, *VIDEOS))})")
-    model = MaskedFER.from_pretrained(weights)
-    for path in tqdm(files, desc="predicting", unit="file", mininterval=1, delay=2):
-        name = path.relative_to(top)
-        if name.as_posix() in skip: continue
-        try:
-            for where, image in pictures_of(path, every):
-                found = model(image)
-                if folder:
-                    shown = name.with_name(f"{name.stem}-{where['seconds']:.3f}.png") if where else name
-                    (folder / shown).parent.mkdir(parents=True, exist_ok=True)
-                    masking.write_picture(folder / shown, Image.fromarray(annotated(image, found)))
-                yield dict(file=name.as_posix(), **where, faces=[as_json(face) for face in found])
-        except ValueError as error:
-            yield dict(file=name.as_posix(), error=str(error))
+    groups = _groups([path for path in files if path.relative_to(top).as_posix() not in skip])
+    look = partial(_look, MaskedFER.from_pretrained(weights), top, folder, every, cropped)
+    jobs = min(jobs if jobs > 0 else os.cpu_count(), len(groups))
+    each = chain.from_iterable(masking.in_processes(look, groups, jobs))
+    left = sum(map(len, groups))
+    with tqdm(total=len(files), initial=len(files) - left, desc="predicting", unit="file", delay=2) as bar:
+        last = None
+        for line in each:
+            bar.update(line["file"] != last)
+            last = line["file"]
+            yield line
 
 # %% ../nbs/43_command.ipynb #679e1776
 def take_up(
@@ -147,8 +200,8 @@ def take_up(
         lines.truncate(end)
     return frozenset(begins)
 
-# %% ../nbs/43_command.ipynb #b6edc363
-_WEIGHTS = "a folder or a hub's repository (default: those that come with the library)"
+# %% ../nbs/43_command.ipynb #144eae93
+_WEIGHTS = "an ONNX file, or a folder or a hub's repository with one (default: the library's own)"
 
 
 def add_predict(
@@ -174,7 +227,9 @@ def add_predict(
     option("--out", metavar="FILE", type=Path,
            help="a file for the lines of JSON; an interrupted run goes on in it (default: the screen)")
     option("--every", type=float, default=0.5, help="seconds between the frames of a video (default: 0.5)")
+    option("--cropped", action="store_true", help="each picture is one face, cut out already: answer every one")
     option("--weights", help=_WEIGHTS)
+    option("--jobs", type=int, default=-1, help="processes (default: one a core)")
     command.set_defaults(run=_predict)
 
 
@@ -186,7 +241,7 @@ def _predict(source: Path, out: Path | None, **options):
             print(json.dumps(line), file=lines, flush=True)
     if source.is_file() and errors: sys.exit(1)
 
-# %% ../nbs/43_command.ipynb #f775535c
+# %% ../nbs/43_command.ipynb #426cff96
 def add_export(
     commands,  # argparse's subparsers
 ):
@@ -201,13 +256,19 @@ def add_export(
                     "6).",
         epilog="example:\n  maskfer export masked_fer.onnx")
     command.add_argument("path", metavar="OUT", type=Path, help="a file that ends with .onnx")
-    command.add_argument("--weights", help=_WEIGHTS)
+    command.add_argument("--weights", metavar="FOLDER", help="a folder with config.json and model.safetensors, as the "
+                         "chapter on the best network writes it (default: the library's own)")
     command.set_defaults(run=_export)
 
 
 def _export(path: Path, weights: str | None):
-    from maskfer_nb.export import export
-    export(path, weights)
+    if weights:
+        from maskfer_nb.export import export
+        export(path, weights)
+    else:
+        if path.suffix != ".onnx": raise ValueError(f"{path}: name a file that ends with .onnx")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda partial: partial.write_bytes(Path(MaskedFER.from_pretrained().path).read_bytes()))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 # %% ../nbs/43_command.ipynb #4b99053d
@@ -251,7 +312,7 @@ def _train(data: Path, out: Path, **options):
     if int(os.environ.get("RANK", 0)): return  # of several processes one speaks
     print(f"{out}: epoch {best.epoch:.0f} is right on {best.val_accuracy:.1%} of the validation faces")
 
-# %% ../nbs/43_command.ipynb #6c8c7004
+# %% ../nbs/43_command.ipynb #0c843c8b
 def main(
     words: list | None = None,  # by default those of the shell
 ):
@@ -266,5 +327,5 @@ def main(
     options = vars(parser.parse_args(words))
     try:
         options.pop("run")(**options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f"maskfer: {error}")

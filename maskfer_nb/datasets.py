@@ -13,9 +13,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 from PIL import Image
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from .files import extra
+
+with extra("train"):
+    import pandas as pd
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from . import landmarks, masks
 from .sources import read_image

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
-from safetensors import safe_open
-from sklearn.metrics import confusion_matrix
-from statsmodels.stats.proportion import proportion_confint
+
+from .files import extra
+with extra("study"):
+    import pandas as pd
+    import seaborn as sns
+    from safetensors import safe_open
+    from sklearn.metrics import confusion_matrix
+    from statsmodels.stats.proportion import proportion_confint
 
 from .runs import (EXPRESSION_NETWORKS, best_epoch, classes, face, maker, maps, need, predictions, seeds,
                              unmasked)

@@ -13,14 +13,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
-from joblib import Parallel, delayed
 from matplotlib import pyplot as plt
-from scipy.spatial.transform import Rotation
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .files import code_files, file_hash, sweep, write_whole
+from .files import code_files, extra, file_hash, sweep, write_whole
+
+with extra("render"):
+    import pandas as pd
+    from joblib import Parallel, delayed
+    from scipy.spatial.transform import Rotation
+    from threadpoolctl import threadpool_limits
+
 from .head import EXPRESSIONS, act, at_rest, build, expression, gaze, ibug, mesh
 from .paint import HEIGHT, WIDTH, cover, dressed, eye_uv, ibug_on_sheet, looks, plain_skin, unwrap, uv
 
@@ -242,7 +245,7 @@ def photograph(
     variant: str = "scalar_rgb",  # mitsuba's; llvm_ad_rgb or cuda_ad_rgb where the machine has LLVM or CUDA
 ) -> tuple[np.ndarray, np.ndarray]:  # RGB (size, size, 3) and regions (size, size), the numbers of REGIONS, both uint8
     "Render one face."
-    import mitsuba as mi
+    with extra("render"): import mitsuba as mi
     if mi.variant() != variant: mi.set_variant(variant)
     scene = _scene(mi, row, size, samples)
     direct = mi.load_dict({"type": "direct", "emitter_samples": 1, "bsdf_samples": 0, "block_size": 128})
@@ -257,7 +260,7 @@ LICENCE = "CC0-1.0, rendered by this project from MakeHuman's CC0 head"
 @threadpool_limits.wrap(limits=1)  # sums of several threads round otherwise: the same faces, whatever renders them
 def _render_subject(rows: pd.DataFrame, folder: Path, **settings) -> list:
     "Write `<face_id>.png` and `<face_id>-regions.png` where they are missing; returns the faces' landmarks."
-    import drjit
+    with extra("render"): import drjit
     drjit.set_thread_count(1)
     points = []
     for _, row in rows.iterrows():

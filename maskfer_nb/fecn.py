@@ -6,7 +6,10 @@
 __all__ = ['FECN', 'OneExtractor']
 
 # %% ../nbs/03_fecn.ipynb #8f775642
-from torch import nn
+from .files import extra
+
+with extra("train"):
+    from torch import nn
 
 from .mcn import MCN, AttentionGenerator
 from .networks import Saved, blocks, head, normalise, run_blocks, weigh

@@ -9,9 +9,12 @@ __all__ = ['AttentionBranch', 'AttentionGenerator', 'Attended', 'MCN', 'ABN', 'l
 import copy
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import nn
+from .files import extra
+
+with extra("train"):
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
 
 from .networks import CHANNELS, Saved, blocks, head, normalise, run_blocks, weigh
 

@@ -11,13 +11,16 @@ import json
 from collections import OrderedDict
 from pathlib import Path
 
-import torch
-from huggingface_hub import PyTorchModelHubMixin, snapshot_download
-from safetensors.torch import load_file
-from torch import nn
-from torchvision.models import VGG11_BN_Weights, VGG11_Weights
-from torchvision.models.vgg import cfgs, make_layers
-from torchvision.transforms.v2.functional import normalize
+from .files import extra
+
+with extra("train"):
+    import torch
+    from huggingface_hub import PyTorchModelHubMixin, snapshot_download
+    from safetensors.torch import load_file
+    from torch import nn
+    from torchvision.models import VGG11_BN_Weights, VGG11_Weights
+    from torchvision.models.vgg import cfgs, make_layers
+    from torchvision.transforms.v2.functional import normalize
 
 from .pictures import one_line
 

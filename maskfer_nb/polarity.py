@@ -8,8 +8,11 @@ __all__ = ['FACTORS', 'MaskedResponse', 'with_map', 'resized', 'combinations', '
 # %% ../nbs/31_polarity.ipynb #e4bb3ec5
 import itertools
 
-import pandas as pd
-import torch.nn.functional as F
+from .files import extra
+
+with extra("train"):
+    import pandas as pd
+    import torch.nn.functional as F
 
 from .mcn import MCN, AttentionBranch
 from .training import Faces

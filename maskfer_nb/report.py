@@ -15,11 +15,14 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-import pandas as pd
 from matplotlib.figure import Figure
 
+from .files import extra, write_whole
+
+with extra("study"):
+    import pandas as pd
+
 from . import evaluation
-from .files import write_whole
 from .runs import need, predictions, seeds
 
 # %% ../nbs/93_report.ipynb #72ea01e4

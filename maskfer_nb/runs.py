@@ -14,10 +14,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
-from .files import root
+from .files import extra, root
+
+with extra("train"):
+    import pandas as pd
+
 from .sources import LABELS  # the paper's four first, in its order
 
 # %% ../nbs/92_runs.ipynb #3a8d74a6

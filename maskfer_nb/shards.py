@@ -15,15 +15,18 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from joblib import Parallel, delayed
 from tqdm import tqdm
+
+from .files import code_files, extra, file_hash, root, write_whole
+
+with extra("train"):
+    import pandas as pd
+    from joblib import Parallel, delayed
 
 from . import sources
 from .datasets import (choose_mfer, choose_mu, drop_listed, examine, quotas, rejected, sheets, split, table1,
                                  write_face)
 from .faces import render
-from .files import code_files, file_hash, root, write_whole
 
 # %% ../nbs/94_shards.ipynb #564c5f5d
 def work_folder(

@@ -17,7 +17,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from collections.abc import Callable
 
-import pandas as pd
+from .files import extra
+
+with extra("train"):
+    import pandas as pd
 
 from .pictures import SUFFIXES, leads_out, one_line, read_bytes, read_image
 

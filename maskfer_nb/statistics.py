@@ -11,11 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import binom
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
+
+from .files import extra
+
+with extra("study"):
+    import pandas as pd
+    from scipy.stats import binom
+    from statsmodels.stats.contingency_tables import mcnemar
+    from statsmodels.stats.multitest import multipletests
 
 from .runs import likeliest
 

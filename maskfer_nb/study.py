@@ -9,10 +9,14 @@ __all__ = ['NETWORKS', 'shuffled', 'Controlled', 'Oracle', 'with_oracle', 'rando
 import time
 
 import numpy as np
-import pandas as pd
-import torch
-import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
+
+from .files import extra
+
+with extra("train"):
+    import pandas as pd
+    import torch
+    import torch.nn.functional as F
+    from torch.utils.flop_counter import FlopCounterMode
 
 from .fecn import FECN, OneExtractor
 from .mcn import ABN, AttentionGenerator

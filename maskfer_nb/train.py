@@ -8,7 +8,10 @@ __all__ = ['NETWORKS', 'train']
 # %% ../nbs/45_train.ipynb #bf4a10a7
 from pathlib import Path
 
-import pandas as pd
+from .files import extra
+
+with extra("train"):
+    import pandas as pd
 
 from .fecn import FECN
 from .mcn import ABN, MCN

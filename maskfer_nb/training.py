@@ -18,21 +18,24 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import kornia.augmentation as K
 import numpy as np
-import pandas as pd
-import torch
-import torch.distributed as dist
-import torch.nn.functional as F
-from lightning.fabric import Fabric, seed_everything
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import nn
-from torchvision.datasets import ImageFolder
-from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
 
-from .files import write_whole
+from .files import extra, write_whole
+
+with extra("train"):
+    import kornia.augmentation as K
+    import pandas as pd
+    import torch
+    import torch.distributed as dist
+    import torch.nn.functional as F
+    from lightning.fabric import Fabric, seed_everything
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file, save_file
+    from torch import nn
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
 from .mcn import loss
 from .pictures import one_line
 from .runs import best_epoch

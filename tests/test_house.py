@@ -17,11 +17,11 @@ COLUMNS, CELL, CHAPTER = 120, 40, 400  # columns a line, lines a code cell, line
 # From the ground up; a module imports from layers below its own alone.
 LAYERS = [
     ["files", "pictures"],
-    ["fabrics", "head", "landmarks", "networks", "sources"],
-    ["masks", "mcn", "paint", "runs"],
-    ["datasets", "faces", "fecn", "masking", "statistics", "training"],
-    ["attention", "evaluation", "polarity", "predictor", "shards", "study", "train"],
-    ["export", "report"],
+    ["detector", "fabrics", "head", "networks", "sources"],
+    ["landmarks", "masks", "mcn", "paint", "runs"],
+    ["datasets", "faces", "fecn", "masking", "predictor", "statistics", "training"],
+    ["attention", "evaluation", "export", "polarity", "shards", "study", "train"],
+    ["report"],
     ["chain", "command"],
 ]
 

@@ -76,7 +76,8 @@ def test_lock_is_in_step_with_settings_ini(settings):
         requirement = Requirement(line)
         versions = locked.setdefault(canonicalize_name(requirement.name), [])
         versions.append(next(iter(requirement.specifier)).version)
-    for text in settings["requirements"].split("\n") + settings["dev_requirements"].split("\n"):
+    texts = "\n".join(settings[key] for key in settings if key.endswith("requirements"))
+    for text in texts.split("\n"):
         requirement = Requirement(text)
         versions = locked.get(canonicalize_name(requirement.name), [])
         assert versions and all(map(requirement.specifier.contains, versions)), f"{text}: run make lock"
@@ -86,7 +87,8 @@ def test_lock_is_in_step_with_settings_ini(settings):
 def test_library_imports_without_the_developers_tools(settings):
     tools = {"nbdev", "execnb", "fastcore", "ghapi", "jupyterlab", "ipykernel", "nbconvert", "papermill", "snakemake",
              "pytest", "hypothesis", "ipywidgets", "face_recognition_models"}
-    required = {canonicalize_name(Requirement(text).name) for text in settings["dev_requirements"].split("\n")}
+    texts = settings["dev_requirements"] + "\n" + settings["dlib_requirements"]
+    required = {canonicalize_name(Requirement(text).name) for text in texts.split("\n")}
     assert {canonicalize_name(tool) for tool in tools} <= required
     names = [path.stem for path in (ROOT / "maskfer_nb").glob("*.py") if not path.stem.startswith("_")]
     assert len(names) > 20
