@@ -1,4 +1,4 @@
-"""Milliseconds of the shipped network, on one thread, by torch and by onnxruntime.
+"""Milliseconds of the shipped network, on one thread, by onnxruntime as the library runs it, and by torch.
 
     python benchmarks/latency.py [--pictures DIR] [--n 200] [--fer PYTHON] [--json FILE]
 
@@ -14,12 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
-import onnxruntime
 import torch
 
 from maskfer_nb import faces
-from maskfer_nb.export import export
+from maskfer_nb.export import CropFER
 from maskfer_nb.files import write_json
 from maskfer_nb.pictures import SUFFIXES, read_image
 from maskfer_nb.predictor import SIDE, MaskedFER
@@ -62,16 +62,6 @@ def fer_times(python: str, pictures: list) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def onnx_session() -> onnxruntime.InferenceSession:
-    "The exported network, on one thread."
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "masked_fer.onnx"
-        export(path)
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def whole_pictures(folder: Path | None, n: int) -> list:
     "At most n pictures of a folder, or eight rendered faces, again and again until they are n."
     if folder:
@@ -90,10 +80,11 @@ def main():
     parser.add_argument("--json", type=Path, help="where the numbers are kept")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model, session, rng = MaskedFER.from_pretrained(), onnx_session(), np.random.default_rng(0)
-    with torch.inference_mode(): crop = median_ms(model.answer, [torch.rand(1, 1, SIDE, SIDE) for _ in range(args.n)])
-    crops = [rng.integers(0, 256, (1, SIDE, SIDE, 3), np.uint8) for _ in range(args.n)]
-    onnx = median_ms(lambda face: session.run(None, {"faces": face}), crops)
+    cv2.setNumThreads(1)
+    by_torch, model, rng = CropFER.from_pretrained().eval(), MaskedFER.from_pretrained(), np.random.default_rng(0)
+    crops = [torch.rand(1, 1, SIDE, SIDE) for _ in range(args.n)]
+    with torch.inference_mode(): crop = median_ms(by_torch.answer, crops)
+    onnx = median_ms(model.answer, [rng.integers(0, 256, (1, SIDE, SIDE), np.uint8) for _ in range(args.n)])
     pictures = whole_pictures(args.pictures, args.n)
     whole = median_ms(model, pictures)
     height, width = pictures[0].shape[:2]

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from maskfer_nb import fabrics, faces, landmarks, masking, masks
+from maskfer_nb import detector, fabrics, faces, landmarks, masking, masks
 from maskfer_nb.files import write_json
 from maskfer_nb.pictures import SUFFIXES, read_image
 
@@ -92,7 +92,7 @@ def one_picture(paths: list, work: Path, n: int):
     written = [(work / "written.jpg", Image.fromarray(image)) for image, _ in known]
     seconds = {
         "read": median(read_image, [(path,) for path in paths], n),
-        "detect": median(landmarks.look, [(image,) for image in images], n),
+        "detect": median(detector.find, [(image,) for image in images], n),
         "detect and find points": median(landmarks.find, [(image,) for image, _ in known], n),
         "paste": median(masks.paste, [(image, points, mask) for image, points in known], n),
         "write": median(masking.write_picture, written, n),

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from joblib import Parallel, delayed
 from sklearn.metrics import balanced_accuracy_score
 
@@ -80,11 +79,10 @@ def asked(command: list, pictures: np.ndarray, **options) -> np.ndarray:
         return np.array(json.loads(answers.read_text()))
 
 
-@torch.inference_mode()
 def ours(pictures: np.ndarray) -> np.ndarray:
     "What the network of this repository answers, (N, 4)."
-    model, batches = MaskedFER.from_pretrained(), torch.from_numpy(pictures).split(256)
-    return torch.cat([model.answer(batch[:, None] / 255)[0] for batch in batches]).numpy()
+    model, batches = MaskedFER.from_pretrained(), np.array_split(pictures, -(-len(pictures) // 64))
+    return np.concatenate([model.answer(batch)[0] for batch in batches])
 
 
 def faces_of(ferplus: str, n: int | None) -> pd.DataFrame:

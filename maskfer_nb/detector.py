@@ -52,7 +52,7 @@ def merged(
         boxes = boxes[~same]
     return np.array(kept).reshape(-1, 5)
 
-# %% ../nbs/22_detector.ipynb #0a957493
+# %% ../nbs/22_detector.ipynb #37398b01
 SURE = .72  # score that a face has
 
 
@@ -76,7 +76,7 @@ def find(
     """A box round every face of a picture, masked or not.
 
     Raises ValueError where `image` is no uint8 RGB or grey image."""
-    if image.shape[2:] not in ((), (3,)) or image.dtype != np.uint8:
+    if image.ndim < 2 or image.shape[2:] not in ((), (3,)) or image.dtype != np.uint8:
         raise ValueError(f"not a uint8 RGB or grey image: {image.dtype}, shape {image.shape}")
     if image.ndim == 2: image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     found, longer = [], max(image.shape[:2])

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save
 from maskfer_nb import datasets, fabrics, faces, masking, pictures, sources
 from maskfer_nb.networks import VGG11, load_pretrained
 from maskfer_nb.pictures import PIXELS
+from maskfer_nb.export import CropFER
 from maskfer_nb.predictor import MaskedFER
 
 WEIGHTS = Path(__file__).parents[1] / "maskfer_nb/masked_fer"
@@ -347,9 +348,9 @@ whole = (WEIGHTS / "model.safetensors").read_bytes()
 
 def refuses(folder, said):
     "That weights are refused in one line that names their folder and says why."
-    with pytest.raises(ValueError, match=said or None) as error: MaskedFER.from_pretrained(folder)
+    with pytest.raises(ValueError, match=said or None) as error: CropFER.from_pretrained(folder)
     refusal = str(error.value)
-    assert refusal.startswith(f"{folder}: not the weights of MaskedFER (") and one_line(refusal), refusal
+    assert refusal.startswith(f"{folder}: not the weights of CropFER (") and one_line(refusal), refusal
 
 
 def first_only(state):
@@ -393,12 +394,12 @@ def test_weights_that_are_not_what_they_say(weights, said, tmp_path):
     refuses(copied(tmp_path / "weights", weights=weights), said)
 
 
-def test_the_same_weights_elsewhere(model, tmp_path):
-    again = MaskedFER.from_pretrained(copied(tmp_path / "weights"))
+def test_the_same_weights_elsewhere(tmp_path):
+    model, again = CropFER.from_pretrained(), CropFER.from_pretrained(copied(tmp_path / "weights"))
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in model.state_dict().items())
     assert again.temperature == model.temperature and not again.training
     model.save_pretrained(tmp_path / "saved")
-    assert MaskedFER.from_pretrained(tmp_path / "saved").expressions == model.expressions
+    assert CropFER.from_pretrained(tmp_path / "saved").expressions == model.expressions
 
 
 def test_imagenet_weights_that_are_none(tmp_path, monkeypatch):

@@ -14,6 +14,8 @@ from maskfer_nb.sources import VOTES
 ROOT = Path(__file__).parents[1]
 # What other programs are compared with is left out: they are not installed here.
 SMALLEST = {
+    "detection": [],
+    "folder": ["--n", "4"],
     "latency": ["--n", "2"],
     "masking": ["--n", "4"],
     "peers": ["--n", "4"],
@@ -36,13 +38,26 @@ def ferplus(tmp_path):
     return tmp_path / "ferplus"
 
 
+@pytest.fixture
+def scenes(tmp_path):
+    "Two pictures of a rendered face each, with its box."
+    table = faces.render(tmp_path / "faces", n=2, size=200)
+    boxes = [(Path(path).name, "unmasked", *points.min(0), *points.max(0))
+             for path, points in zip(table.path, table.landmarks)]
+    columns = ["file", "label", "left", "top", "right", "bottom"]
+    pd.DataFrame(boxes, columns=columns).to_csv(tmp_path / "boxes.csv", index=False)
+    for path in table.path: Path(path).rename(tmp_path / Path(path).name)
+    return tmp_path
+
+
 def test_every_benchmark_is_run():
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == set(SMALLEST)
 
 
 @pytest.mark.parametrize("name", SMALLEST)
 def test_a_benchmark_ends_with_a_number(name, request):
-    options = [request.getfixturevalue("ferplus")] if name == "peers" else []
+    data = {"peers": "ferplus", "detection": "scenes"}.get(name)
+    options = [request.getfixturevalue(data)] if data else []
     command = [sys.executable, f"benchmarks/{name}.py", *options, *SMALLEST[name]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from maskfer_nb import fabrics, faces, masks
-from maskfer_nb.export import FaceGraph, export
-from maskfer_nb.predictor import SIDE, MaskedFER
+from maskfer_nb.export import CropFER, FaceGraph, export
+from maskfer_nb.predictor import SIDE
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def hundred():
 def test_a_hundred_faces_get_the_answers_that_torch_gives(file, hundred):
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     given = np.ascontiguousarray(hundred)
-    with torch.inference_mode(): ours = FaceGraph(MaskedFER.from_pretrained())(torch.from_numpy(given))
+    with torch.inference_mode(): ours = FaceGraph(CropFER.from_pretrained())(torch.from_numpy(given))
     theirs = session.run(None, {"faces": given})
     assert len(hundred) == 100 and hundred.std() > 20
     for torch_says, onnx_says in zip(ours, theirs): assert np.abs(torch_says.numpy() - onnx_says).max() < 1e-4
@@ -51,7 +51,7 @@ def test_a_hundred_faces_get_the_answers_that_torch_gives(file, hundred):
 
 def test_the_graph_sees_the_grey_that_the_model_is_given(hundred):
     "Strong colours, so that another grey than OpenCV's is another picture."
-    model = MaskedFER.from_pretrained()
+    model = CropFER.from_pretrained()
     faces = np.stack([cv2.resize(face, (SIDE, SIDE)) for face in hundred[:10]])
     faces[..., 0] = 255 - faces[..., 0]
     grey = np.stack([cv2.cvtColor(np.float32(face) / 255, cv2.COLOR_RGB2GRAY) for face in faces])  # not rounded
