@@ -31,9 +31,9 @@ def square(
     height = bottom - top
     return np.array([(left + right) / 2, (top + bottom) / 2 + _BELOW * height, _SHARE * height])
 
-# %% ../nbs/23_landmarks.ipynb #a8eaa16e
+# %% ../nbs/23_landmarks.ipynb #26984cf9
 SIDE, REACH = 80, 1.35  # pixels of the network's crop; its side over the face's
-LOOKS = 3
+LOOKS, _STILL = 3, .015  # how often it looks at most; shares of the side by which points still move
 
 
 def _answer(grey, middle, size, angle, border):
@@ -65,8 +65,9 @@ def _by_network(image, square, looks=LOOKS, border=cv2.BORDER_REFLECT):
     grey = _grey(image)
     points = _answer(grey, square[:2], REACH * square[2], 0, border)
     for _ in range(looks - 1):
-        angle, _, middle, side = _upright(points)
+        before, (angle, _, middle, side) = points, _upright(points)
         points = _answer(grey, middle, REACH * side, angle, border)
+        if np.linalg.norm(points - before, axis=1).mean() < _STILL * side: break
     return points
 
 # %% ../nbs/23_landmarks.ipynb #49da73ea
@@ -130,7 +131,7 @@ def _ready(backend):
     load(backend)
     return BACKENDS[backend]
 
-# %% ../nbs/23_landmarks.ipynb #fa40a369
+# %% ../nbs/23_landmarks.ipynb #b1340c4d
 def check(
     landmarks: np.ndarray,  # (68, 2) pixels, iBUG order
     shape: tuple,  # of the image, height and width first
@@ -145,7 +146,7 @@ def check(
     eyes = points[36:48]  # a crop may well end above the chin
     outside = max(-eyes.min(), *(eyes.max(0) - (width - 1, height - 1)))
     ordered = left[0] < right[0] and points[48, 0] < points[54, 0] and points[0, 0] < points[16, 0]
-    inside_jaw = lambda point: cv2.pointPolygonTest(points[:17], point.tolist(), True) >= -.1 * face
+    inside_jaw = lambda point: cv2.pointPolygonTest(points[:17], point.tolist(), True) >= -.2 * face
     around = points[8, 1] >= mouth[1] and inside_jaw(mouth) and inside_jaw(points[33])
     for bad, reason in (
         (outside > .05 * min(height, width), "eyes outside the picture"),
