@@ -159,8 +159,8 @@ def check(
         if bad:
             raise ValueError(reason)
 
-# %% ../nbs/23_landmarks.ipynb #7244acc2
-_HOPE, _HALF_SURE, _DRIFT = .3, .5, .05  # the detector's scores; face widths
+# %% ../nbs/23_landmarks.ipynb #bcb73b8d
+_HOPE, _HALF_SURE, _DRIFT = .3, .5, .04  # the detector's scores; face widths
 
 
 def _in_black(image, square):

@@ -85,8 +85,8 @@ def write_picture(path: Path, picture: Image.Image):
         raise ValueError(f"cannot be written as {kind} ({one_line(error)})") from error
     write_whole(path, lambda partial: partial.write_bytes(buffer.getvalue()))
 
-# %% ../nbs/26_masking.ipynb #df00a42d
-def _steps(path: Path, output: Path, kind: str, color: str, fit: str, seed: int, backend: str):
+# %% ../nbs/26_masking.ipynb #fe62d795
+def _steps(path: Path, output: Path, kind: str, color: str, fit: str, seed: int, backend: str | None = None):
     "Mask a file; yields after every step, and at last what `mask_file` returns."
     try:
         bare = read_picture(path)
