@@ -187,7 +187,7 @@ def _whole(image):
     height, width = image.shape[:2]
     return np.array([(width - 1) / 2, (height - 1) / 2, min(height, width)])
 
-# %% ../nbs/23_landmarks.ipynb #60d29132
+# %% ../nbs/23_landmarks.ipynb #b1550ee0
 def _grey_if_it_is(image):
     return cv2.extractChannel(image, 0) if image.ndim == 3 and is_grey(image) else image
 
@@ -204,11 +204,12 @@ def detect(
     squares = [(*square(box), box[4]) for box in boxes]
     off_centre = lambda each: np.linalg.norm(each[:2] - _whole(image)[:2])
     squares.sort(key=lambda each: (each[3] < detector.SURE, off_centre(each) - each[2]))
-    reasons = []
-    for *each, score in (*squares, (*_whole(image), 0)):
+    if max(image.shape[:2]) < 2 * min(image.shape[:2]): squares.append((*_whole(image), 0))
+    reason = ValueError("no face found")
+    for *each, score in squares:
         try: return _points(_grey_if_it_is(image), np.array(each), predict, again=score < _HALF_SURE)
-        except ValueError as reason: reasons.append(reason)
-    raise reasons[0]
+        except ValueError as error: reason = error
+    raise reason
 
 # %% ../nbs/23_landmarks.ipynb #e58c929f
 def find(
