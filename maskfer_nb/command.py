@@ -144,7 +144,7 @@ def _look(model: MaskedFER, top: Path, folder: Path | None, every: float, croppe
                 lines.append(line | dict(error=str(error)))
     return lines
 
-# %% ../nbs/43_command.ipynb #330e544c
+# %% ../nbs/43_command.ipynb #35a0b717
 def predict(
     source: str | Path,  # a picture, a video, or a folder tree of them
     weights: str | Path | None = None,  # see MaskedFER.from_pretrained
@@ -166,7 +166,7 @@ def predict(
     if not files: raise ValueError(f"{source}: no pictures or videos ({', '.join((*SUFFIXES, *VIDEOS))})")
     groups = _groups([path for path in files if path.relative_to(top).as_posix() not in skip])
     look = partial(_look, MaskedFER.from_pretrained(weights), top, folder, every, cropped)
-    jobs = min(jobs if jobs > 0 else os.cpu_count(), len(groups))
+    jobs = max(1, min(jobs if jobs > 0 else os.cpu_count(), len(groups)))
     each = chain.from_iterable(masking.in_processes(look, groups, jobs))
     left = sum(map(len, groups))
     with tqdm(total=len(files), initial=len(files) - left, desc="predicting", unit="file", delay=2) as bar:

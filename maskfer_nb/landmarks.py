@@ -187,8 +187,9 @@ def _whole(image):
     height, width = image.shape[:2]
     return np.array([(width - 1) / 2, (height - 1) / 2, min(height, width)])
 
-# %% ../nbs/23_landmarks.ipynb #b1550ee0
+# %% ../nbs/23_landmarks.ipynb #b5e2787f
 def _grey_if_it_is(image):
+    "One channel of a picture that has three alike, so that nobody makes it grey once more for every look."
     return cv2.extractChannel(image, 0) if image.ndim == 3 and is_grey(image) else image
 
 
@@ -205,22 +206,22 @@ def detect(
     off_centre = lambda each: np.linalg.norm(each[:2] - _whole(image)[:2])
     squares.sort(key=lambda each: (each[3] < detector.SURE, off_centre(each) - each[2]))
     if max(image.shape[:2]) < 2 * min(image.shape[:2]): squares.append((*_whole(image), 0))
-    reason = ValueError("no face found")
+    image, reason = _grey_if_it_is(image), ValueError("no face found")
     for *each, score in squares:
-        try: return _points(_grey_if_it_is(image), np.array(each), predict, again=score < _HALF_SURE)
+        try: return _points(image, np.array(each), predict, again=score < _HALF_SURE)
         except ValueError as error: reason = error
     raise reason
 
-# %% ../nbs/23_landmarks.ipynb #e58c929f
+# %% ../nbs/23_landmarks.ipynb #5dd73aeb
 def find(
     image: np.ndarray,  # (height, width, 3) uint8 RGB or (height, width) grey, any picture
     backend: str | None = None,  # 'dlib' or 'rendered', the network; None for `backend_here`
     boxes=detector.find,  # any function from the image to boxes (N, 4 or more): left, top, right, bottom, pixels
 ) -> list:  # of (68, 2) float32, (x, y) in pixels of `image`, the largest face first
     "The 68 points of every face. Raises ValueError where there is none, and FileNotFoundError as `detect` does."
-    predict, faces = _ready(backend), []
+    predict, grey, faces = _ready(backend), _grey_if_it_is(image), []
     for box in boxes(image):
-        try: faces.append(_points(_grey_if_it_is(image), square(box), predict, again=False))
+        try: faces.append(_points(grey, square(box), predict, again=False))
         except ValueError: continue  # the detector took something else for a face
     if not faces: return [detect(image, backend)]
     return sorted(faces, key=lambda points: -np.ptp(points[:17], axis=0).max())
@@ -238,4 +239,5 @@ def points_in(
         except ValueError: squares = [_whole(image)]
     else:
         squares = map(square, boxes)
-    return [predict(_grey_if_it_is(image), each).astype(np.float32) for each in squares]
+    image = _grey_if_it_is(image)
+    return [predict(image, each).astype(np.float32) for each in squares]

@@ -143,6 +143,8 @@ def test_predictions_go_on_where_they_stopped(people, tmp_path):
     out.write_bytes(whole[: len(whole) // 2])
     command.main(["predict", str(tmp_path), "--out", str(out)])
     assert out.read_bytes() == whole
+    command.main(["predict", str(tmp_path), "--out", str(out)])  # nothing is left to do
+    assert out.read_bytes() == whole
     out.write_text("not an answer\n")
     with pytest.raises(SystemExit, match="line 1 is not an answer of `maskfer predict`; name another file"):
         command.main(["predict", str(tmp_path), "--out", str(out)])
