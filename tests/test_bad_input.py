@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save
 
-from maskfer_nb import datasets, fabrics, faces, masking, pictures, sources
+from maskfer_nb import datasets, fabrics, faces, layouts, masking, pictures, sources
 from maskfer_nb.networks import VGG11, load_pretrained
 from maskfer_nb.pictures import PIXELS
 from maskfer_nb.export import CropFER
@@ -286,7 +286,7 @@ def test_labels_of_rafdb(face, tmp_path):
     (tmp_path / "raf/Image/aligned").mkdir(parents=True)
     (tmp_path / "raf/EmoLabel").mkdir()
     face.save(tmp_path / "raf/Image/aligned/train_1_aligned.jpg")
-    listing = tmp_path / "raf" / sources.RAFDB_LIST
+    listing = tmp_path / "raf" / layouts.RAFDB_LIST
     lines = "train_1.jpg 4\r\ntrain_1.jpg 4\ntrain_/../../../x.jpg 4\ntrain_2.jpg four\n"
     listing.write_text(lines, encoding="utf-8-sig")
     assert [reason for _, reason in account(tmp_path / "raf")[1]] == [

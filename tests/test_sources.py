@@ -1,13 +1,17 @@
 """Every layout from a folder and from a zip, every refusal, and the development data where it is at hand."""
+import json
+import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from photographs import archive
 
-from maskfer_nb.sources import (
-    ALIASES, FACES, LABELS, LAYOUTS, RAFDB_PAGE, REJECTS, VOTES, Layout, Listed, detect, load, read_image, to_label)
+from maskfer_nb import shards, sources
+from maskfer_nb.layouts import ALIASES, LABELS, LAYOUTS, VOTES, Layout, Listed, to_label
+from maskfer_nb.sources import FACES, RAFDB_PAGE, REJECTS, detect, load, read_image
 
 
 def write(root, *names, text=None):
@@ -20,11 +24,12 @@ def write(root, *names, text=None):
     return root
 
 
-def zipped(root, wrap=""):
-    path = root.with_suffix(".zip")
+def zipped(root, wrap="", separator="/"):
+    path = root.with_suffix(".zip" if separator == "/" else ".windows.zip")
     with zipfile.ZipFile(path, "w") as z:
         for file in sorted(root.rglob("*")):
-            if file.is_file(): z.write(file, f"{wrap}{file.relative_to(root).as_posix()}")
+            name = f"{wrap}{file.relative_to(root).as_posix()}".replace("/", separator)
+            if file.is_file(): z.write(file, name)
     return path
 
 
@@ -32,19 +37,21 @@ def reasons(rejects):
     return dict(zip(rejects.face_id, rejects.reason))
 
 
-def both(root, layout, given):
-    "Load `root` as a folder and as a wrapped zip: the same table, complete and readable."
-    in_zip = zipped(root, "wrapped/")
-    assert detect(root) == detect(in_zip) == layout
-    (faces, rejects), (faces_zip, rejects_zip) = load(root), load(in_zip)
+def both(root, layout, given, source=None):
+    "Load `root` as a folder and as wrapped zips, one with backslashes: the same table, complete and readable."
+    in_zip, in_windows = zipped(root, "wrapped/"), zipped(root, "wrapped/", "\\")
+    if not source: assert detect(root) == detect(in_zip) == detect(in_windows) == layout
+    (faces, rejects), (faces_zip, rejects_zip) = load(root, source), load(in_zip, source)
+    faces_windows, rejects_windows = load(in_windows, source)
     assert list(faces) == FACES and list(rejects) == REJECTS
     assert faces.drop(columns="path").equals(faces_zip.drop(columns="path")) and rejects.equals(rejects_zip)
+    assert faces.drop(columns="path").equals(faces_windows.drop(columns="path")) and rejects.equals(rejects_windows)
     assert len(faces) + len(rejects) == given
     assert faces.face_id.is_unique and faces.face_id.str.fullmatch(r"[\w.-]+").all() and set(faces.label) <= set(LABELS)
     assert set(rejects.stage) <= {"sources"} and rejects.reason.str.len().gt(0).all()
     assert not rejects.reason.str.contains("\n").any() and faces.landmarks.isna().all()
     assert set(faces.source) == {LAYOUTS[layout].source} and set(faces.licence) == {LAYOUTS[layout].licence}
-    for path in [*faces.path, *faces_zip.path]: assert read_image(path).shape == (4, 6, 3)
+    for path in [*faces.path, *faces_zip.path, *faces_windows.path]: assert read_image(path).shape == (4, 6, 3)
     return faces, rejects
 
 
@@ -229,12 +236,14 @@ def test_folders_without_splits(tmp_path):
     root = write(tmp_path/"own", "Happy/a.png", "Happy/deeper/a.png", "neutral/b.JPG", "bored/c.png", "bored/d.png")
     write(root, "loose.bmp", ".hidden/e.png", "Happy/._a.png")
     write(root, "Happy/notes.txt", text="not an image")
-    faces, rejects = both(root, "folders", given=6)
+    faces, rejects = both(root, "folders", given=7)
     assert faces.face_id.tolist() == ["Happy-a", "Happy-deeper-a", "neutral-b"]
     assert faces.label.tolist() == ["happy", "happy", "normal"]
     assert faces.split.tolist() == faces.subject.tolist() == [None]*3
     unknown = f"unknown class folder 'bored', known: {', '.join(LABELS)}"
-    assert reasons(rejects) == {"bored-c": unknown, "bored-d": unknown, "loose": "in no class folder"}
+    notes = "Happy/notes.txt is not named as a picture, known: .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff"
+    assert reasons(rejects) == {
+        "bored-c": unknown, "bored-d": unknown, "loose": "in no class folder", "Happy-notes": notes}
 
 
 @pytest.mark.parametrize("names, splits", [
@@ -242,7 +251,9 @@ def test_folders_without_splits(tmp_path):
      {"train-happy-a": "train", "test-happy-b": "test", "Validation-happy-c": "train"}),
     (["train/happy/a.png", "val/happy/c.png"], {"train-happy-a": "train", "val-happy-c": "test"}),
     (["TRAIN/sad/a.png", "valid/anger/c.png", "fear/d.png"],
-     {"TRAIN-sad-a": "train", "valid-anger-c": "test", "fear-d": None})])
+     {"TRAIN-sad-a": "train", "valid-anger-c": "test", "fear-d": None}),
+    (["training/sad/a.png", "Testing/sad/b.png", "val/sad/c.png"],
+     {"training-sad-a": "train", "Testing-sad-b": "test", "val-sad-c": "train"})])
 def test_folders_with_splits(tmp_path, names, splits):
     faces, _ = both(write(tmp_path/"own", *names), "folders", given=len(names))
     assert dict(zip(faces.face_id, faces.split)) == splits
@@ -301,6 +312,355 @@ def test_a_named_source_must_fit_and_exist(tmp_path):
     said = refusal(root, "ferplus")
     assert "fer2013new.csv" in said and "legend.csv" not in said
     assert refusal(root, "raf-db").startswith("unknown source 'raf-db', known: rafdb")
+
+
+# What the table of the chapter says
+def pixels(grey):
+    return " ".join([str(grey)] * 48**2)
+
+
+def fer2013(*rows, header="emotion,pixels,Usage", line="{0},{1},{2}"):
+    "FER2013's table of rows (code, grey, usage)."
+    return "\n".join([header, *(line.format(code, pixels(grey), usage) for code, grey, usage in rows), ""])
+
+
+def ferplus_rows(*rows):
+    "FER+'s table of rows (usage, name, votes)."
+    return "\n".join(["Usage,Image name," + ",".join(VOTES), *(",".join(row) for row in rows), ""])
+
+
+def numbered(codes, *splits, name="{split}_{code}_aligned.jpg"):
+    return {f"{split}/{code}/{name.format(split=split, code=code)}": None for split in splits for code in codes}
+
+
+def labelled(labels, codes, split):
+    return {f"{split}_{code}": (label, split) for code, label in zip(codes, labels)}
+
+
+SEVEN_OF = dict(
+    rafdb=("1234567", ["surprised", "fearful", "disgusted", "happy", "sad", "angry", "normal"]),
+    affectnet=("0123456", ["normal", "happy", "sad", "surprised", "fearful", "disgusted", "angry"]),
+    fer2013=("0123456", ["angry", "disgusted", "fearful", "happy", "sad", "surprised", "normal"]),
+)
+CODES, RAF_LABELS = SEVEN_OF["rafdb"]
+ALIGNED = [f"train_{code}" for code in CODES]
+VOTED = [
+    ("Training", "fer0000000.png", votes(anger=9, neutral=1)),
+    ("Training", "fer0000001.png", votes(anger=5, NF=5)),
+    ("PublicTest", "fer0000002.png", votes(happiness=10)),
+    ("PrivateTest", "fer0000003.png", votes(happiness=10)),
+]
+FACES_OF_VOTED = {"fer0000000": ("angry", "train"), "fer0000002": ("happy", "test")}
+PICTURES = dict.fromkeys(f"FER2013{name}.png" for name in ("Train/fer0000000", "Train/fer0000001", "Valid/fer0000002"))
+EXAMPLES = {  # layout: files (None is a picture), the source to name, the faces that must come out
+    "rafdb": [
+        ({LIST: "".join(f"{name}{end}.jpg {name[-1]}\n" for name in ALIGNED),
+          **{f"Image/aligned/{below}{name}_aligned.jpg": None for name in ALIGNED}}, None,
+         labelled(RAF_LABELS, CODES, "train"))
+        for end in ("", "_aligned") for below in ("", "aligned/")],
+    "rafdb-folders": [
+        (numbered(CODES, "train", "test") | {"train_labels.csv": "image,label\n"}, None,
+         labelled(RAF_LABELS, CODES, "train") | labelled(RAF_LABELS, CODES, "test"))],
+    "rafdb-numbers": [
+        (numbered(CODES, "train", "test"), "rafdb",
+         labelled(RAF_LABELS, CODES, "train") | labelled(RAF_LABELS, CODES, "test")),
+        (numbered(CODES, "train", "valid"), "rafdb-numbers",
+         labelled(RAF_LABELS, CODES, "train") | {f"valid_{c}": (label, "test") for c, label in zip(CODES, RAF_LABELS)}),
+        (numbered("4", "train", "valid", "test"), "rafdb",
+         {"train_4": ("happy", "train"), "valid_4": ("happy", "train"), "test_4": ("happy", "test")})],
+    "ferplus": [
+        (PICTURES | {"fer2013new.csv": ferplus_rows(*VOTED)}, None, FACES_OF_VOTED),
+        ({f"data/{name}": None for name in PICTURES} | {
+            "fer2013new.csv": ferplus_rows(*VOTED), "data/FER2013Train/label.csv": "", "src/train.py": ""}, None,
+         FACES_OF_VOTED)],
+    "fer2013": [],  # has no pictures; see below
+    "facial_expressions": [
+        ({"images/Ann_Veneman_0003.jpg": None, "images/1.jpg": None,
+          "legend.csv": "image,emotion\nAnn_Veneman_0003.jpg,anger\n1.jpg,fear\n"}, None,
+         {"Ann_Veneman_0003": ("angry", None), "1": ("fearful", None)})],
+    "affectnet": [
+        (numbered("0123456", "train", "test", name="{split}{code}.jpg"), "affectnet",
+         {f"{split}-{code}-{split}{code}": (label, split)
+          for split in ("train", "test") for code, label in zip(*SEVEN_OF["affectnet"])}),
+        ({f"{code}/{code}.png": None for code in "0123456"}, "affectnet",
+         {f"{code}-{code}": (label, None) for code, label in zip(*SEVEN_OF["affectnet"])})],
+    "folders": [
+        ({"training/Anger/a.png": None, "testing/happy/b.png": None}, None,
+         {"training-Anger-a": ("angry", "train"), "testing-happy-b": ("happy", "test")})],
+}
+
+
+def laid(root, files):
+    for name, content in files.items(): write(root, name, text=content)
+    return root
+
+
+def rows_of_the_table():
+    cells = json.loads((Path(__file__).parents[1]/"nbs/21_sources.ipynb").read_text())["cells"]
+    lines = next("".join(cell["source"]) for cell in cells if "\n---|---|" in "".join(cell["source"])).split("\n")
+    rows = [line.split(" | ") for line in lines if line.count(" | ") == 3]
+    assert rows[0] == ["layout", "where it comes from", "how it is recognised", "what is refused"]
+    return [row[0] for row in rows[1:]]
+
+
+def labels_and_splits(faces):
+    return {face.face_id: (face.label, face.split) for face in faces.itertuples()}
+
+
+def test_the_table_has_a_row_for_each_layout():
+    assert rows_of_the_table() == list(LAYOUTS) == list(EXAMPLES) == list(dict.fromkeys(row for row, *_ in REFUSED))
+
+
+@pytest.mark.parametrize("layout, number", [(row, n) for row in EXAMPLES for n in range(len(EXAMPLES[row]))])
+def test_what_a_row_says_is_recognised(layout, number, tmp_path):
+    files, source, accepted = EXAMPLES[layout][number]
+    rejected = 1 if layout == "ferplus" else 0
+    faces, rejects = both(laid(tmp_path/"data", files), layout, len(accepted) + rejected, source)
+    assert labels_and_splits(faces) == accepted
+
+
+FROM_ZERO = "has a code 0, but RAF-DB counts from 1, surprised, to 7, normal; add 1"
+FROM_0 = {f"Image/aligned/train_{code}_aligned.jpg": None for code in "0123456"}
+REFUSED = [  # layout, files, the source to name, what is said of the whole or of one face
+    ("rafdb", FROM_0 | {LIST: "".join(f"train_{code}.jpg {code}\n" for code in "0123456")}, None, FROM_ZERO),
+    ("rafdb", FROM_0 | {LIST: "train_1.jpg 1\ntrain_2.jpg 2\ntrain_0.jpg 0\n"}, None, FROM_ZERO),
+    ("rafdb", {LIST: "train_1.jpg 1\n", "Image/aligned.zip": ""}, None, "unpack RAF-DB's aligned.zip there"),
+    ("rafdb", {LIST: "train_1.jpg 1\n", "Image/aligned/aligned.zip": ""}, None, "unpack RAF-DB's aligned.zip there"),
+    ("rafdb-folders", numbered("0123456", "train", "test") | {"train_labels.csv": "image,label\n"}, None, FROM_ZERO),
+    ("rafdb-folders", numbered("123456", "train") | {"train_labels.csv": "image,label\nz.jpg,0\n"}, None, FROM_ZERO),
+    ("rafdb-folders", numbered("45", "train") | {"train_labels.csv": "image,label\ntrain_4_aligned.jpg,5\n"}, None,
+     {"train_4": "in a folder for happy, but train_labels.csv says '5'"}),
+    ("rafdb-numbers", numbered("0123456", "train", "test"), "rafdb", FROM_ZERO),
+    ("rafdb-numbers", numbered("0123456", "valid"), "rafdb", FROM_ZERO),
+    ("rafdb-numbers", numbered("8", "train") | numbered("1", "test"), "rafdb",
+     {"train_8": "unknown code '8', known: 1-7"}),
+    ("ferplus", EXAMPLES["ferplus"][0][0], None, {"fer0000001": "no majority: anger has 5 of 10 votes"}),
+    ("fer2013", {"fer2013.csv": fer2013((3, 1, "PrivateTest"), (7, 1, "Training"), (3, "x", "Training"))}, None,
+     {"fer2013-00001": "PrivateTest is kept aside", "fer2013-00002": "unknown code '7', known: 0-6",
+      "fer2013-00003": "the row has no pixels"}),
+    ("fer2013", {"fer2013.csv": fer2013((3, 1, "Test"))}, None, {"fer2013-00001": "unknown usage 'Test'"}),
+    ("fer2013", {"fer2013.csv": fer2013((3, 1, ""), line="{0},{1}")}, None, {"fer2013-00001": "unknown usage ''"}),
+    ("fer2013", {"fer2013.csv": "emotion,Usage\n3,Training\n"}, None, "missing columns: pixels"),
+    ("fer2013", {"fer2013.csv": fer2013((3, 1, "Training,1"))}, None, "line 2 has 4 cells, the first line 3"),
+    ("facial_expressions", {"images/1.jpg": None, "legend.csv": "image,emotion\n1.jpg,contempt\n"}, None,
+     {"1": f"unknown emotion 'contempt', known: {', '.join(LABELS)}"}),
+    ("affectnet", numbered("078", "train"), "affectnet",
+     {"train-7-train_7_aligned": "code '7' is contempt, which is none of the seven expressions",
+      "train-8-train_8_aligned": "unknown code '8', known: 0-7"}),
+    ("folders", {"happy/a.png": None, "joy/b.png": None}, None,
+     {"joy-b": f"unknown class folder 'joy', known: {', '.join(LABELS)}"}),
+]
+
+
+@pytest.mark.parametrize("layout, files, source, said", REFUSED)
+def test_what_a_row_says_is_refused(layout, files, source, said, tmp_path):
+    root = laid(tmp_path/"data", files)
+    for data in (root, zipped(root), zipped(root, separator="\\")):
+        if not source: assert detect(data) == layout
+        if isinstance(said, str) or layout == "fer2013" and data != root:
+            refused = refusal(data, source)
+            assert (said if isinstance(said, str) and data == root else "") in refused
+            assert str(data) in refused and refused.isprintable()
+        else:
+            assert reasons(load(data, source)[1]) == said
+
+
+@pytest.mark.parametrize("source, label", [("rafdb", "fearful"), ("affectnet", "sad")])
+def test_a_source_that_must_be_named_reaches_the_chain(source, label, tmp_path):
+    root = laid(tmp_path/"data", {f"{split}/2/{n}.png": None for split in ("train", "test") for n in range(10)})
+    settings = dict(data=str(root), classes=[], n_rendered=0, leave_out="", seed=0)
+    with pytest.raises(ValueError, match="name source=rafdb or source=affectnet"):
+        shards.face_table(tmp_path, source="auto", **settings)
+    faces, rejects = shards.face_table(tmp_path, source=source, **settings)
+    assert set(faces.label) == {label} and faces.split.value_counts().to_dict() == {"test": 10, "train": 9, "val": 1}
+    assert "signed agreement" in faces.licence[0] and rejects.empty
+
+
+def test_a_list_that_counts_from_1_may_lack_any_class(rafdb):
+    for code in "1234567":
+        (rafdb/LIST).write_text(f"train_{code:0>5}.jpg {code}\n")
+        assert load(rafdb)[0].label.tolist() == [SEVEN[code]]
+
+
+# Pixels in a table
+ROWS = [*((code, 10 * int(code), "Training") for code in "0123456"), (3, 99, "PublicTest"), (3, 98, "PrivateTest")]
+
+
+@pytest.mark.parametrize("name, header, line", [
+    ("fer2013.csv", "emotion,pixels,Usage", "{0},{1},{2}"),
+    ("icml_face_data.csv", "emotion, Usage, pixels", "{0}, {2}, {1}"),
+    ("icml_face_data.csv", "emotion, Usage, pixels", "{0},{2},{1}\r"),
+    ("fer2013.csv", "\ufeffemotion,pixels,Usage", '"{0}","{1}","{2}"'),
+])
+def test_faces_that_are_rows_of_numbers(name, header, line, tmp_path):
+    write(tmp_path, name, text=fer2013(*ROWS, header=header, line=line))
+    assert detect(tmp_path) == "fer2013"
+    faces, rejects = load(tmp_path)
+    assert faces.label.tolist() == [*SEVEN_OF["fer2013"][1], "happy"] and faces.face_id[0] == "fer2013-00001"
+    assert faces.split.tolist() == ["train"] * 7 + ["test"] and set(faces.source) == {"fer2013"}
+    assert reasons(rejects) == {"fer2013-00009": "PrivateTest is kept aside"}
+    for path, (_, grey, _) in zip(faces.path, ROWS):
+        image = read_image(path)
+        assert image.shape == (48, 48, 3) and image.dtype == np.uint8 and (image == grey).all()
+
+
+def test_the_numbers_of_a_row_are_its_picture_row_by_row(tmp_path):
+    face = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    write(tmp_path, "fer2013.csv", text=f"emotion,pixels,Usage\n3,{' '.join(map(str, face.ravel()))},Training\n")
+    assert (read_image(load(tmp_path)[0].path[0]) == face[..., None]).all()
+
+
+@pytest.mark.parametrize("numbers, said", [
+    (pixels(1) + " 1", "2,305 numbers, not 48 x 48"), (pixels(1)[:-2], "2,303 numbers, not 48 x 48"),
+    (pixels(256), "numbers are not from 0 to 255"), (pixels(1)[:-1] + "9" * 5000, "not from 0|unreadable image")])
+def test_a_row_that_is_no_picture_is_refused_when_it_is_read(numbers, said, tmp_path):
+    write(tmp_path, "fer2013.csv", text=f"emotion,pixels,Usage\n3,{numbers},Training\n")
+    with pytest.raises(ValueError, match=said) as error: read_image(load(tmp_path)[0].path[0])
+    assert "fer2013.csv: unreadable image (" in str(error.value) and str(error.value).isprintable()
+
+
+def test_a_place_in_the_table_itself_reads_no_more_than_a_face(tmp_path):
+    write(tmp_path, "fer2013.csv", text=f"emotion,pixels,Usage\n3,0+999999999999,Training\n3,{pixels(7)},Training\n")
+    with pytest.raises(ValueError, match="fer2013.csv: unreadable image"): read_image(load(tmp_path)[0].path[0])
+
+
+@pytest.mark.parametrize("name, header, line", [
+    ("fer2013.csv", "emotion,pixels,Usage", "{0},{1},{2}"),
+    ("icml_face_data.csv", "emotion, Usage, pixels", "{0},{2},{1}")])
+def test_votes_beside_a_table_of_pixels(name, header, line, tmp_path):
+    root = laid(tmp_path/"pictures", PICTURES | {"fer2013new.csv": ferplus_rows(*VOTED)})
+    unnamed = ("Training", "", votes(NF=10))
+    rows = [(0, 10 * n, usage) for n, (usage, *_) in enumerate([VOTED[0], unnamed, *VOTED[1:]])]
+    both = laid(tmp_path/"table", {name: fer2013(*rows, header=header, line=line),
+                                   "fer2013new.csv": ferplus_rows(VOTED[0], unnamed, *VOTED[1:])})
+    assert detect(both) == "ferplus" and detect(laid(tmp_path/"alone", {name: fer2013(*rows)})) == "fer2013"
+    faces, rejects = load(both, "ferplus")
+    assert labels_and_splits(faces) == labels_and_splits(load(root)[0]) == FACES_OF_VOTED
+    assert [read_image(path)[0, 0, 0] for path in faces.path] == [0, 30]
+    assert reasons(rejects) == {
+        "row_2": "the row names no picture", "fer0000001": "no majority: anger has 5 of 10 votes",
+        "fer0000003": "PrivateTest is kept aside"}
+    voted, of_pictures = sources.votes(both), sources.votes(root)
+    assert voted.drop(columns="path").equals(of_pictures.drop(columns="path"))
+    assert [read_image(path)[0, 0, 0] for path in voted.path] == [0, 20, 30]
+    assert set(load(both, "fer2013")[0].label) == {"angry"}
+
+
+@pytest.mark.parametrize("usages, said", [
+    (["Training", "Training", "PublicTest"], "3 rows here and 4 in fer2013new.csv"),
+    (["Training", "Training", "PublicTest", "PrivateTest", "PrivateTest"], "5 rows here and 4 in fer2013new.csv"),
+    (["Training", "PublicTest", "Training", "PrivateTest"], "row 2 here has another usage than in fer2013new.csv")])
+def test_votes_on_other_rows_are_refused_whole(usages, said, tmp_path):
+    table = fer2013(*((0, 10, usage) for usage in usages))
+    laid(tmp_path, {"fer2013.csv": table, "fer2013new.csv": ferplus_rows(*VOTED)})
+    for read in (load, sources.votes):
+        with pytest.raises(ValueError, match=said) as error: read(tmp_path)
+        assert str(error.value).startswith(f"{tmp_path}/fer2013.csv: ") and str(error.value).isprintable()
+
+
+def test_pictures_go_before_a_table_of_pixels(tmp_path):
+    laid(tmp_path, PICTURES | {"fer2013.csv": fer2013((0, 1, "Training")), "fer2013new.csv": ferplus_rows(*VOTED)})
+    assert not load(tmp_path)[0].path.str.startswith("pixels:").any()
+
+
+def test_a_table_that_is_given_itself_or_in_a_zip(tmp_path):
+    laid(tmp_path/"fer", {"fer2013.csv": fer2013((0, 1, "Training"))})
+    assert refusal(tmp_path/"fer/fer2013.csv").endswith("give the folder that it is in, or unpack it")
+    assert refusal(zipped(tmp_path/"fer")).endswith("unpack it and give the folder")
+
+
+# Everything given is accepted or rejected by name
+ODD = ["a.gif", "b.heic", "c", "d.txt", "e.png.part"]
+
+
+@pytest.mark.parametrize("folder, layout, source", [
+    ("happy", "folders", None), ("train/happy", "folders", None), ("happy/deeper", "folders", None),
+    ("train/4", "rafdb-numbers", "rafdb"), ("train/1", "affectnet", "affectnet"), ("1", "affectnet", "affectnet")])
+def test_odd_files_in_class_folders_are_rejects(folder, layout, source, tmp_path):
+    root = write(tmp_path/"own", f"{folder}/face.png")
+    write(root, *(f"{folder}/{name}" for name in ODD), text="odd")
+    write(root, f"{folder}/Thumbs.db", f"{folder}/desktop.ini", f"{folder}/.DS_Store", "README", "labels.csv", text="")
+    faces, rejects = both(root, layout, 1 + len(ODD), source)
+    assert faces.label.tolist() == ["happy"] and len(rejects) == len(ODD)
+    assert all(any(f"{folder}/{name} is not named as a picture" in said for said in rejects.reason) for name in ODD)
+
+
+def closed(monkeypatch, *folders):
+    "Let folders be such as may not be read, for root too."
+    def guarded(function):
+        def look(path="."):
+            shut = os.fspath(path).rstrip("/") in map(str, folders)
+            if shut: raise PermissionError(13, "Permission denied", str(path))
+            return function(path)
+        return look
+    for name in ("scandir", "listdir"): monkeypatch.setattr(os, name, guarded(getattr(os, name)))
+
+
+@pytest.mark.parametrize("folder", ["happy/private", "sad", "train", "lost+found", "happy/a/b"])
+def test_a_folder_below_that_may_not_be_read_is_a_reject(folder, tmp_path, monkeypatch):
+    root = write(tmp_path/"own", "happy/face.png", f"{folder}/hidden.png")
+    closed(monkeypatch, root/folder)
+    faces, rejects = load(root)
+    assert faces.face_id.tolist() == ["happy-face"]
+    assert rejects.reason.tolist() == [f"{folder}/ cannot be read (Permission denied)"]
+
+
+def test_a_folder_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
+    root = write(tmp_path/"own", "wrapped/happy/face.png")
+    closed(monkeypatch, root/"wrapped")
+    assert refusal(root) == f"{root}/wrapped: Permission denied"
+    closed(monkeypatch, root)
+    assert refusal(root) == f"{root}: Permission denied"
+
+
+def test_a_listed_image_that_may_not_be_looked_at_is_a_reject(rafdb, monkeypatch):
+    look = Path.is_file
+
+    def is_file(path):
+        if path.name == "train_00001_aligned.jpg": raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+    monkeypatch.setattr(Path, "is_file", is_file)
+    said = "Image/aligned/train_00001_aligned.jpg cannot be read (Permission denied)"
+    assert reasons(load(rafdb)[1])["train_00001"] == said
+
+
+def test_a_backslash_beside_slashes_is_a_part_of_the_name(tmp_path):
+    picture = write(tmp_path/"own", "a.png")/"a.png"
+    with zipfile.ZipFile(tmp_path/"a.zip", "w") as z:
+        for name in ("happy/a\\b.png", "sad\\c.png"): z.write(picture, name)
+    faces, rejects = load(tmp_path/"a.zip")
+    assert faces.face_id.tolist() == ["happy-a_b", "sad-c"] and rejects.empty
+    assert all(read_image(path).shape == (4, 6, 3) for path in faces.path)
+
+
+# What came nearest
+@pytest.mark.parametrize("files, source, said", [
+    ({"Image/aligned/train_1_aligned.jpg": None}, None,
+     "nearest is rafdb: it has Image/aligned/, but not EmoLabel/list_patition_label.txt"),
+    ({"train/1/a.png": None, "test/7/b.png": None}, None, "name source=rafdb or source=affectnet"),
+    ({"train/0/a.png": None}, None, "name source=affectnet"),
+    ({"fer2013new.csv": "", "src/a.py": "", "data/FER2013Train/label.csv": ""}, None,
+     "nearest is ferplus: it has fer2013new.csv, but not FER2013Train/, FER2013Valid/"),
+    ({"fer2013new.csv": "", "FER2013Train/label.csv": "", "FER2013Valid/label.csv": ""}, None,
+     "nearest is ferplus: it has fer2013new.csv, FER2013Train/, FER2013Valid/, but not what belongs in them"),
+    ({"FER2013Train/fer0000000.png": None}, "ferplus",
+     "nearest is ferplus: it has FER2013Train/, but not fer2013new.csv, FER2013Valid/"),
+    ({"legend.csv": "", "pictures/a.png": None}, None,
+     "nearest is facial_expressions: it has legend.csv, but not images/"),
+    ({"train_labels.csv": "", "train/a.png": None}, None,
+     "nearest is rafdb-folders: it has train_labels.csv, but not train/1/, test/1/"),
+    ({"faces/happy/a.png": None, "more/a.png": None}, None, "nearest is faces/ in it: give that alone"),
+    ({"faces/train/0/a.png": None, "more/a.png": None}, "affectnet",
+     "nearest is faces/ in it: give that alone, with source=affectnet"),
+    ({"cats/a.png": None, "dogs/a.png": None}, None, "none of its folders has such a name: cats, dogs"),
+    ({"a.png": None}, None, "there are no folders in it"),
+])
+def test_what_came_nearest(files, source, said, tmp_path):
+    root = laid(tmp_path/"data", files)
+    for data in (root, zipped(root), zipped(root, "wrapped/"), zipped(root, "wrapped/", "\\")):
+        refused = refusal(data, source).split("\n")
+        assert refused[0] == f"{data}: no faces in a known layout; looked for:"
+        assert refused[-2].endswith(said), refused
 
 
 # Images
