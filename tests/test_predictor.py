@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from maskfer_nb import command, fabrics, faces, masks, training
+from maskfer_nb import command, detector, fabrics, faces, masks, training
 from maskfer_nb.export import CropFER
 from maskfer_nb.mcn import MCN
 from maskfer_nb.predictor import SIDE, MaskedFER, crop
@@ -228,3 +228,105 @@ def test_the_epoch_printed_is_the_one_whose_weights_are_kept(squares, tmp_path, 
     same = [all(torch.equal(kept[key], value.contiguous()) for key, value in each.items()) for each in weights]
     assert same == [False, False, True, False]
     assert capsys.readouterr().out == f"{tmp_path}: epoch 2 is right on 75.0% of the validation faces\n"
+
+
+def numbers(answers):
+    return np.array([[*face.box, face.masked, *face.expressions.values()] for face in answers])
+
+
+def kinds_of_picture(face):
+    "Name → (PIL image, its pixels as an array)."
+    grey, see_through = face.convert("L"), face.convert("RGBA")
+    see_through.putalpha(grey)
+    deep = np.asarray(grey).astype(np.uint16) * 257
+    kinds = {"grey": grey, "palette": face.quantize(256), "cmyk": face.convert("CMYK")}
+    found = {name: (image, np.asarray(image.convert("RGB"))) for name, image in kinds.items()}
+    found |= {"alpha": (see_through, np.asarray(see_through)), "deep": (Image.fromarray(deep), deep)}
+    return found | {"grey and alpha": (see_through.convert("LA"), np.asarray(grey))}
+
+
+def in_every_way(model, image, pixels, path):
+    "The answers to a picture as a file, PIL image, array and tensor."
+    deep = pixels.dtype == np.uint16
+    tensor = torch.from_numpy((pixels >> 8).astype(np.uint8) if deep else pixels.copy())
+    if tensor.ndim == 3: tensor = tensor.permute(2, 0, 1)
+    arrays = pixels, pixels / (65535 if deep else 255)
+    return [numbers(model(each)) for each in (path, str(path), image, Image.open(path), *arrays, tensor, tensor / 255)]
+
+
+@pytest.mark.parametrize("kind", ["grey", "palette", "alpha", "deep", "cmyk", "grey and alpha"])
+def test_a_picture_is_answered_alike_however_it_comes(model, people, tmp_path, kind):
+    image, pixels = kinds_of_picture(Image.fromarray(people[0][1]))[kind]
+    path = tmp_path / ("face.tif" if kind in ("cmyk", "deep") else "face.png")
+    image.save(path)
+    first, *others = in_every_way(model, image, pixels, path)
+    assert len(first) == 1 and all(np.abs(each - first).max() <= 1e-4 for each in others)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_exif_turns_a_picture_however_it_comes(model, people, tmp_path, turn):
+    upright, path = Image.fromarray(people[0][1]), tmp_path / "face.png"
+    way = Image.Transpose
+    back = {2: way.FLIP_LEFT_RIGHT, 3: way.ROTATE_180, 4: way.FLIP_TOP_BOTTOM, 5: way.TRANSPOSE, 6: way.ROTATE_90,
+            7: way.TRANSVERSE, 8: way.ROTATE_270}
+    image = upright.transpose(back[turn]) if turn in back else upright
+    image.getexif()[0x112] = turn
+    image.save(path, exif=image.getexif())
+    first, *others = in_every_way(model, image, np.asarray(upright), path)
+    assert len(first) == 1 and all(np.abs(each - first).max() <= 1e-4 for each in others)
+
+
+@pytest.mark.parametrize("wrong, said", [
+    (np.full((40, 40, 3), 255.0), "from 0 to 1, not from 255 to 255"),
+    (np.full((40, 40, 3), -0.5, np.float32), "from 0 to 1"),
+    (np.full((40, 40), np.nan), "from 0 to 1"),
+    (torch.full((3, 40, 40), 2.0), "from 0 to 1"),
+    (np.zeros((40, 40, 2), np.uint8), "1, 3 or 4 channels, not 2"),
+    (np.zeros((40, 40, 3), int), "not int64"),
+    (np.zeros((40, 40), bool), "not bool"),
+    (torch.zeros(40, 40, 3), r"channels come first, \(3, H, W\), not \(40, 40, 3\)"),
+    (torch.zeros(2, 40, 40), "channels come first"),
+    (np.zeros((0, 40, 3), np.uint8), "height and a width"),
+    (np.zeros(40, np.uint8), "height and a width"),
+    ({"a": 1}, "not a path"),
+])
+def test_what_is_no_picture_is_refused_in_one_line(model, wrong, said):
+    with pytest.raises((ValueError, TypeError), match=said) as error: model(wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_a_film_is_refused_as_a_picture_however_it_comes(model, tmp_path):
+    frames = [Image.new("L", (40, 40), shade) for shade in (0, 99)]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
+    for given in (tmp_path / "film.gif", Image.open(tmp_path / "film.gif")):
+        with pytest.raises(ValueError, match="2 frames"): model(given)
+
+
+def test_who_was_left_out_and_why(model, people):
+    sharp, blurred = people[0][0], cv2.GaussianBlur(people[0][1], (0, 0), 14)
+    pair = np.concatenate([sharp, blurred], 1)
+    considered, found = model.explain(pair), model(pair)
+    assert [each.box for each in considered if each.answered] == [face.box for face in found] and len(found) == 1
+    doubtful = [each for each in considered if not each.answered]
+    assert doubtful and all("score" in each.why and "asked" in each.why for each in doubtful)
+    assert model.explain(np.zeros((60, 60, 3), np.uint8)) == []
+    upside_down = [each for each in model.explain(np.ascontiguousarray(sharp[::-1])) if not each.answered]
+    assert all(each.why for each in upside_down)
+
+
+def test_what_cannot_be_a_face_is_left_out_with_its_reason(model, people, monkeypatch):
+    answer = lambda grey, middle, *square: np.tile(middle, (68, 1)) + np.linspace(0, 9, 136).reshape(68, 2)
+    monkeypatch.setattr("maskfer_nb.landmarks._answer", answer)
+    assert model(people[0][0]) == []
+    (considered,) = (each for each in model.explain(people[0][0]) if "score" not in each.why)
+    assert not considered.answered and considered.why == "jaw not around nose and mouth"
+
+
+def test_a_face_has_the_box_by_which_it_was_found(model, people):
+    pair = np.concatenate(people[0][:2], 1)
+    boxes = detector.find(pair)
+    assert {face.box for face in model(pair)} == {tuple(box[:4].tolist()) for box in boxes} and len(boxes) == 2
+    assert [face.box for face in model(pair, boxes=[(5, 6, 140, 150)])] == [(5.0, 6.0, 140.0, 150.0)]
+    (face,) = model(pair, points=people[1][:1])
+    assert np.allclose(face.box, [*people[1][0].min(0), *people[1][0].max(0)], atol=1e-3)
+    assert model(people[0][0], cropped=True)[0].box == (0, 0, 160, 160)
