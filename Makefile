@@ -29,10 +29,15 @@ CHAPTER ?=
 README ?= README.md
 SCALING ?= docs/scaling.md
 BIN ?= .venv/bin
+# What was said reaches the shell, Snakemake and the notebooks by the environment, as it was typed, so that no name of a
+# folder can be taken for something else. `-m`, because the first line of a script cannot name every interpreter.
+SAID = PYTHON PROFILE SOURCE DATA SEEDS SHARDS STUDY FERPLUS FACIAL_EXPRESSIONS CLUSTER README SCALING BIN
+$(foreach name,$(SAID),$(eval override export $(name) := $$(value $(name))))
+RUN = "$$BIN"/python -m
 # Snakemake's own lock is a file that a crash leaves behind; the Snakefile has one that ends with the process.
-SNAKEMAKE = $(BIN)/snakemake --rerun-incomplete --nolock \
-	$(if $(CLUSTER),--workflow-profile profiles/$(CLUSTER),--cores all --quiet all)
-TO_MARKDOWN = $(BIN)/jupyter nbconvert --log-level=ERROR --no-input --to markdown --stdout
+SNAKEMAKE = $(RUN) snakemake --rerun-incomplete --nolock \
+	$(if $(CLUSTER),--workflow-profile profiles/"$$CLUSTER",--cores all --quiet all)
+TO_MARKDOWN = $(RUN) nbconvert --log-level=ERROR --no-input --to markdown --stdout
 OLD_PYTHON = sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …"
 SLURM = slurmctld slurmd slurm-client munge
 
@@ -40,37 +45,35 @@ SLURM = slurmctld slurmd slurm-client munge
 .DEFAULT_GOAL := reproduce
 
 .venv/installed: requirements.lock setup.py settings.ini
-	$(PYTHON) -c 'import sys; sys.exit($(OLD_PYTHON))'
-	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv; }
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	"$$PYTHON" -c 'import sys; sys.exit($(OLD_PYTHON))'
+	test -x "$$BIN"/uv || { "$$PYTHON" -m venv .venv && $(RUN) pip install --quiet uv; }
+	$(RUN) uv pip sync --quiet --python "$$BIN"/python requirements.lock
+	$(RUN) uv pip install --quiet --python "$$BIN"/python --no-deps --editable .
 	touch $@
 
 reproduce: .venv/installed
-	$(SNAKEMAKE) --config profile=$(PROFILE) $(if $(SOURCE),source=$(SOURCE)) $(if $(DATA),data="$(DATA)") \
-		$(if $(SEEDS),'seeds="$(SEEDS)"') $(if $(SHARDS),shards=$(SHARDS))
+	$(SNAKEMAKE)
 
 study: .venv/installed
-	$(SNAKEMAKE) study --config study=$(STUDY) $(if $(FERPLUS),ferplus="$(FERPLUS)") \
-		$(if $(FACIAL_EXPRESSIONS),facial_expressions="$(FACIAL_EXPRESSIONS)")
+	$(SNAKEMAKE) study
 
 test: .venv/installed
-	$(BIN)/ruff check
-	$(BIN)/python -m pytest tests -rs --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/slow
+	$(RUN) ruff check
+	$(RUN) pytest tests -rs --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/slow
 
 test-browser: .venv/installed
-	$(BIN)/python -m pytest tests/browser
+	$(RUN) pytest tests/browser
 
 test-slow: .venv/installed
 	command -v slurmctld >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
 		{ apt-get update && apt-get install -y --no-install-recommends $(SLURM); }
-	$(BIN)/python -m pytest -rs tests/slow tests/test_fuzz.py --hypothesis-profile=long
+	$(RUN) pytest -rs tests/slow tests/test_fuzz.py --hypothesis-profile=long
 
 store: .venv/installed
-	$(BIN)/python tests/chapters.py $(CHAPTER)
+	"$$BIN"/python tests/chapters.py $(CHAPTER)
 
 lab: .venv/installed
-	$(BIN)/jupyter lab --notebook-dir . nbs/index.ipynb
+	$(RUN) jupyterlab --notebook-dir . nbs/index.ipynb
 
 # A reference run's figures and tables to figures/, its predictions to results/. Of photographs only what shows no face.
 NAME = $(or $(SOURCE),rendered)
@@ -84,8 +87,8 @@ figures:
 	cd $(REFERENCE) && cp --parents seed*/*/predictions.parquet seed*/*/history.csv ../../results/$(NAME)/
 
 readme:
-	$(TO_MARKDOWN) nbs/index.ipynb | sed 's#(\.\./#(#g' | cat -s > $(README)
-	$(TO_MARKDOWN) nbs/95_scaling.ipynb | cat -s > $(SCALING)
+	$(TO_MARKDOWN) nbs/index.ipynb | sed 's#(\.\./#(#g' | cat -s > "$$README"
+	$(TO_MARKDOWN) nbs/95_scaling.ipynb | cat -s > "$$SCALING"
 
 lock:
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev setup.py -o requirements.lock
+	$(RUN) uv pip compile --quiet --universal --python-version 3.11 --extra dev setup.py -o requirements.lock

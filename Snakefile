@@ -1,8 +1,12 @@
 # The chain of the paper: which notebook makes what. Run by `make reproduce`.
 # A step runs again when its parameters, its inputs or the code it rests on have changed, and not otherwise.
 import json
+import os
 import re
 import sys
+from pathlib import Path
+
+from snakemake.io import get_wildcard_names
 
 from maskfer_nb.files import check_room, code_hash, hold
 
@@ -12,22 +16,45 @@ if workflow.is_main_process:  # and not in every job that reads this file again
     except OSError as error:
         sys.exit(f"✗ {error}")
 
-profile = config.setdefault("profile", "small")
+if config: sys.exit("✗ --config is not read: say PROFILE=… DATA=… to make, or set them in the environment")
+
+
+def told(name, otherwise=""):
+    "What `make` was told, as it was typed; `--config` would make a number of DATA=2013."
+    return os.environ.get(name) or otherwise
+
+
+def whole_number(name, word):
+    if not re.fullmatch("[0-9]+", word): sys.exit(f"✗ {name}: {word!r} is not a whole number")
+    return int(word)
+
+
+def photographs(name):
+    "The folder or zip that `make` was told, with the home folder for `~`; none is an empty name."
+    data = told(name) and str(Path(told(name)).expanduser())
+    if get_wildcard_names(data): sys.exit(f"✗ {name}: Snakemake takes braces for a wildcard; rename {data}")
+    return data
+
+
+profile = told("PROFILE", "small")
 configfile: f"profiles/{profile}.yaml"
 
-source, data = config.get("source", ""), config.get("data", "")
-if data and not source:
-    from maskfer_nb.sources import detect
+source, data = told("SOURCE"), photographs("DATA")
+if source or data:
+    from maskfer_nb.sources import LAYOUTS, detect
     try:
-        source = detect(data)
+        source = source or detect(data)
     except ValueError as error:
         sys.exit(f"✗ {error}")
+    known = ("rendered", "auto", *LAYOUTS)
+    if source not in known: sys.exit(f"✗ SOURCE: {source!r} is not one of {', '.join(known)}")
 source = source or "rendered"
 for rule_name, changes in config.get(source, {}).items():  # what a profile has otherwise for this source
     config[rule_name].update(changes)
-seeds = [int(seed) for seed in re.findall(r"\d+", str(config["seeds"]))]
+words = re.findall(r"[^\s,\[\]]+", told("SEEDS", str(config["seeds"])))
+seeds = sorted({whole_number("SEEDS", word) for word in words})
 RUN = f"runs/{profile}-{source}"
-SHARDS = int(config.get("shards", 1))  # jobs that share out the making of data sets
+SHARDS = whole_number("SHARDS", told("SHARDS", "1"))  # jobs that share out the making of data sets
 AFTER = {"examine": "faces", "choose": "examine", "write": "choose"}
 ALL_CORES = 1024  # Snakemake gives no job more than it was told it may: --cores here, --max-threads on a cluster
 
@@ -45,12 +72,14 @@ def parameters(**own):
     return of
 
 
-COMMAND = f"LOKY_MAX_CPU_COUNT={{threads}} exec {sys.executable} -c 'from maskfer_nb.chain import main; main()'"
+PYTHON = sys.executable
+sys.executable = re.sub(r"[^\w/.-]", r"\\\g<0>", PYTHON)  # Snakemake's commands to SLURM have it without quotes
+COMMAND = "LOKY_MAX_CPU_COUNT={threads} exec {PYTHON:q} -c 'from maskfer_nb.chain import main; main()'"
 
 
-def step(notebook, inputs="", run=RUN):
+def step(notebook, inputs="", run="{RUN:q}"):
     "The command that runs a step's notebook on its share of the cores; its error is one line, and stops the chain."
-    return f"{COMMAND} notebook nbs/{notebook}.ipynb {{log}} {run} --parameters {{params.notebook:q}} --inputs {inputs}"
+    return f"{COMMAND} notebook --parameters {{params.notebook:q}} -- nbs/{notebook}.ipynb {{log:q}} {run} {inputs}"
 
 
 locks = []  # held as long as Snakemake runs
@@ -72,7 +101,8 @@ onstart:
 rule all:  # every step's outputs: what one that was interrupted has lost is missed, though an older report is there
     input: lambda wildcards: [*rules.evaluation.input, *rules.evaluation.output]
     localrule: True
-    shell: f"echo 'Tables: {RUN}/tables  Figures: {RUN}/figures  Report: {RUN}/report.html  Executed notebooks: {RUN}'"
+    params: made=f"Tables: {RUN}/tables  Figures: {RUN}/figures  Report: {RUN}/report.html  Executed notebooks: {RUN}"
+    shell: "echo {params.made:q}"
 
 
 def shards(step):
@@ -89,8 +119,7 @@ rule shard:  # 01_datasets goes on from what these have put in its work folder, 
         notebook=parameters(source=source, data=data, **config["datasets"]),
         code=code("01_datasets"),
     shell:
-        COMMAND + f" shard {{wildcards.step}} {{wildcards.number}} {{wildcards.of}} {RUN}"
-        " --parameters {params.notebook:q}"
+        COMMAND + " shard {wildcards.step} {wildcards.number} {wildcards.of} {RUN:q} --parameters {params.notebook:q}"
 
 
 rule datasets:
@@ -112,7 +141,7 @@ rule mcn:
     params:
         notebook=parameters(**config["mcn"]),
         code=code("02_mcn"),
-    shell: step("02_mcn", f"{RUN}/data")
+    shell: step("02_mcn", "{RUN:q}/data")
 
 
 rule fecn:
@@ -123,7 +152,7 @@ rule fecn:
     params:
         notebook=parameters(**config["fecn"]),
         code=code("03_fecn"),
-    shell: step("03_fecn", f"{RUN}/data {{input[1]:q}}")
+    shell: step("03_fecn", "{RUN:q}/data {input[1]:q}")
 
 
 rule evaluation:

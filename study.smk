@@ -2,9 +2,9 @@
 # study's profile; two jobs of one thread each are faster than one of two.
 import yaml
 
-STUDY = config.get("study", "study")
+STUDY = told("STUDY", "study")
 with open(f"profiles/{STUDY}.yaml") as file: study = yaml.safe_load(file)
-SET, HERE, FOUND = f"runs/{STUDY}/{{set}}", f"runs/{STUDY}/{{wildcards.set}}", f"results/{STUDY}"
+SET, HERE, FOUND = f"runs/{STUDY}/{{set}}", "runs/{STUDY:q}/{wildcards.set:q}", f"results/{STUDY}"
 FIRST = f"runs/{STUDY}/{next(iter(study['sets']))}"
 REPORT = "RESULTS.md" if STUDY == "study" else f"{FOUND}/RESULTS.md"
 
@@ -23,11 +23,12 @@ def of_set(name):
 
 
 def study_data(wildcards):
-    "The photographs of a set's source, by `--config ferplus=… facial_expressions=…`; none for rendered faces."
+    "The photographs of a set's source, by FERPLUS=… FACIAL_EXPRESSIONS=…; none for rendered faces."
     source = study["sets"][wildcards.set]["source"]
     if source == "rendered": return []
-    if source not in config: sys.exit(f"✗ the study needs {source}: make study {source.upper()}=folder-or-zip")
-    return [config[source]]
+    data = photographs(source.upper())
+    if not data: sys.exit(f"✗ the study needs {source}: make study {source.upper()}=folder-or-zip")
+    return [data]
 
 
 def study_networks(wildcards):
@@ -60,7 +61,7 @@ rule study_seed:
         notebook=study_parameters(results=lambda wildcards: f"{FOUND}/{wildcards.set}", networks=study_networks,
                                   seed=lambda wildcards: int(wildcards.seed), **study["training"]),
         code=code("30_study"),
-    shell: step("30_study", f"{HERE}/data", HERE)
+    shell: step("30_study", HERE + "/data", HERE)
 
 
 rule polarity:
@@ -71,7 +72,7 @@ rule polarity:
         notebook=json.dumps({"run": FIRST, "results": FOUND, "epochs": study["training"]["mcn_epochs"],
                              **{name: study["training"][name] for name in ("width", "precision")}}, sort_keys=True),
         code=code("31_polarity"),
-    shell: step("31_polarity", f"{FIRST}/data", FIRST)
+    shell: step("31_polarity", "{FIRST:q}/data", "{FIRST:q}")
 
 
 def trainings():
@@ -86,4 +87,4 @@ rule findings:
     output: REPORT
     log: f"runs/{STUDY}/32_findings.ipynb"
     params: notebook=json.dumps({"results": FOUND, "report": REPORT}), code=code("32_findings"),
-    shell: step("32_findings", FOUND, f"runs/{STUDY}")
+    shell: step("32_findings", "{FOUND:q}", "runs/{STUDY:q}")

@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from maskfer_nb.chain import own_kernel
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -26,7 +28,8 @@ def run_again(path):
     "The notebook with the outputs that it has now. Raises CellExecutionError with the error of a cell that fails."
     notebook = nbformat.read(path, 4)
     place, quietly = {"metadata": {"path": str(path.parent)}}, ["--log-level=ERROR"]
-    client = Client(notebook, timeout=900, kernel_name="python3", resources=place, extra_arguments=quietly)
+    kernel = dict(kernel_name="python3", kernel_manager_class=own_kernel())
+    client = Client(notebook, timeout=900, resources=place, extra_arguments=quietly, **kernel)
     client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
     return notebook
 

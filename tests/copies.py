@@ -26,20 +26,30 @@ def copy_repository(folder):
     return folder
 
 
-def command(*config, targets=(), where=("--cores", "all", "--quiet", "all")):
+ODD = "ein ordner mit 'ü"
+
+
+def link_environment(folder):
+    "Give a copy the `.venv` that `make` would build there; returns its interpreter."
+    if not (folder / ".venv").exists(): (folder / ".venv").symlink_to(sys.prefix)
+    return folder / ".venv/bin/python"
+
+
+def command(targets=(), where=("--cores", "all", "--quiet", "all"), python=sys.executable):
     "Snakemake as `make` calls it."
-    engine = [sys.executable, "-m", "snakemake", *targets, *where, "--rerun-incomplete", "--nolock"]
-    return [*engine, "--config", "profile=smoke", *config]
+    return [python, "-m", "snakemake", *targets, *where, "--rerun-incomplete", "--nolock"]
 
 
 def surroundings(folder, **environment):
-    return {**os.environ, "PYTHONPATH": str(folder), **environment}
+    "The environment of a copy's graph, in which `make` has been told no more than is said here."
+    told = dict.fromkeys(("SOURCE", "DATA", "SEEDS", "SHARDS", "STUDY", "FERPLUS", "FACIAL_EXPRESSIONS"), "")
+    return {**os.environ, **told, "PROFILE": "smoke", "PYTHONPATH": str(folder), **environment}
 
 
-def snakemake(folder, *config, **options):
-    "Run the graph; options in capitals are environment variables, the others `command`'s."
+def snakemake(folder, **options):
+    "Run the graph; options in capitals are what `make` is told, or other environment variables, the rest `command`'s."
     environment = surroundings(folder, **{name: options.pop(name) for name in list(options) if name.isupper()})
-    return subprocess.run(command(*config, **options), cwd=folder, capture_output=True, text=True, env=environment)
+    return subprocess.run(command(**options), cwd=folder, capture_output=True, text=True, env=environment)
 
 
 def processes_in(folder, idle=False):

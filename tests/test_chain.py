@@ -2,6 +2,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,19 +12,41 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from copies import STUDY, copy_repository, kill_after, snakemake
+from chapters import run_again
+from copies import ODD, ROOT, STUDY, copy_repository, kill_after, link_environment, snakemake, surroundings
 
+from maskfer_nb.faces import recipes
 from maskfer_nb.files import hold
 
 RUN = Path("runs/smoke-rendered")
 DRY = ("--cores", "2", "--dry-run")
+ODDER = f'{ODD} & "$x"'
+
+
+def make(folder, *words, **environment):
+    "`make` in a copy, whose environment is a link to this one."
+    for name in ("Makefile", "settings.ini"): shutil.copy(ROOT / name, folder)
+    link_environment(folder)
+    command = ["make", "--silent", "--old-file", ".venv/installed", *words]
+    environment = surroundings(folder, MAKEFLAGS="", **environment)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    "A copy in which the smoke chain has run, to be looked at and not changed; and how its run ended."
-    folder, start = copy_repository(tmp_path_factory.mktemp("done")), time.monotonic()
-    result = snakemake(folder)
+def foreign_kernel(tmp_path_factory):
+    "A JUPYTER_PATH on which `python3` is another program, as where several environments share a server."
+    folder = tmp_path_factory.mktemp("jupyter")
+    (folder / "kernels/python3").mkdir(parents=True)
+    spec = dict(argv=["false"], display_name="Another Python", language="python")
+    (folder / "kernels/python3/kernel.json").write_text(json.dumps(spec))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, foreign_kernel):
+    "A copy in which `make` has run the smoke chain, to be looked at and not changed; and how its run ended."
+    folder, start = copy_repository(tmp_path_factory.mktemp("done") / ODDER), time.monotonic()
+    result = make(folder, "reproduce", "PROFILE=smoke", JUPYTER_PATH=foreign_kernel)
     assert result.returncode == 0, result.stdout + result.stderr
     print(f"smoke chain: {time.monotonic() - start:.0f} s")
     return folder, result
@@ -169,7 +193,7 @@ def test_a_failing_cell_stops_the_chain_with_its_error_and_keeps_the_notebook(sm
 ])
 def test_wrong_data_is_one_error(copy, tmp_path, make_data, message):
     make_data(tmp_path / "faces")
-    result = snakemake(copy, f"data={tmp_path / 'faces'}")
+    result = snakemake(copy, DATA=str(tmp_path / "faces"))
     assert result.returncode != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < 12
@@ -203,10 +227,69 @@ def test_a_study_fills_its_table_and_repeats_only_what_is_missing(smoke):
 
 def test_a_cluster_would_get_every_step_as_a_job(copy):
     "`make test-slow` runs it on a real SLURM."
-    planned = jobs(snakemake(copy, "shards=2", where=("--workflow-profile", "profiles/slurm", "--dry-run")))
+    planned = jobs(snakemake(copy, SHARDS="2", where=("--workflow-profile", "profiles/slurm", "--dry-run")))
     assert planned == dict(shard=6, datasets=1, mcn=1, fecn=1, evaluation=1, all=1)
 
 
 def test_a_study_without_its_photographs_says_how_to_name_them(copy):
     result = snakemake(copy, targets=["study"])
     assert result.returncode != 0 and "make study FERPLUS=folder-or-zip" in result.stderr
+
+
+TYPED = ["2013", "1e3", "0x7", "1_000", "null", "~", "~/faces", "it's", 'a "b"', "$HOME $(x) `y`", "a#b", "a: b",
+         "[a]", "{a}", "-n", "\\n", "a;b|c&d", "*", "ü", "/with a space/"]
+TELL = """"$$BIN"/python -c 'import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))'"""
+
+
+@pytest.mark.parametrize("goal, names", [
+    ("reproduce", ("PROFILE", "SOURCE", "DATA", "SEEDS", "SHARDS")),
+    ("study", ("STUDY", "FERPLUS", "FACIAL_EXPRESSIONS"))])
+@pytest.mark.parametrize("typed", TYPED)
+def test_make_hands_on_what_was_typed(tmp_path, goal, names, typed):
+    "By the environment, from its own and from the command line, and nothing of it as a word of Snakemake's."
+    for result in (make(tmp_path, goal, f"SNAKEMAKE={TELL}", *(f"{name}={typed}" for name in names)),
+                   make(tmp_path, goal, f"SNAKEMAKE={TELL}", **dict.fromkeys(names, typed))):
+        words, told = json.loads(result.stdout)
+        assert words == ["study"] * (goal == "study") and {told[name] for name in names} == {typed}
+
+
+@pytest.mark.parametrize("typed, meant", [("2013", "2013"), ("~//1e3/", "{home}/1e3")])
+def test_data_is_a_path_whatever_it_looks_like(copy, tmp_path, typed, meant):
+    meant = meant.format(home=tmp_path)
+    (copy / meant / "happy").mkdir(parents=True)
+    result = snakemake(copy, DATA=typed, HOME=str(tmp_path), where=DRY, targets=["datasets"])
+    assert re.findall("^ +input: (.*)", result.stdout, re.M) == [meant], result.stdout + result.stderr
+
+
+def test_data_sets_are_made_of_a_folder_with_any_name(done, copy, foreign_kernel):
+    rendered, name = next((done[0] / "runs/faces").iterdir()), f"-2013 {ODDER}"
+    for face in recipes(80, 0, ("angry", "happy", "normal", "surprised")).itertuples():
+        (copy / name / face.label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(rendered / f"{face.face_id}.png", copy / name / face.label)
+    result = make(copy, "reproduce", f"DATA={name}", "SNAKEMAKE=$(RUN) snakemake --cores all datasets",
+                  JUPYTER_PATH=foreign_kernel)
+    assert result.returncode == 0, result.stdout + result.stderr
+    run = copy / "runs/smoke-folders"
+    made = json.loads((run / "01_datasets.json").read_text())
+    assert made["parameters"]["data"] == name and list(made["inputs"]) == [name]
+    assert len(pd.read_csv(run / "data/mfer/train/metadata.csv")) > 20
+
+
+@pytest.mark.parametrize("told, message", [
+    ({"SEEDS": "0 1e3"}, "✗ SEEDS: '1e3' is not a whole number"),
+    ({"SOURCE": "2013"}, "✗ SOURCE: '2013' is not one of rendered, auto, rafdb"),
+    ({"DATA": "{faces}"}, "✗ DATA: Snakemake takes braces for a wildcard; rename {faces}"),
+    ({"where": (*DRY, "--config", "data=2013")}, "✗ --config is not read: say PROFILE=… DATA=… to make"),
+])
+def test_what_make_cannot_be_told_is_one_error(copy, told, message):
+    result = snakemake(copy, **told)
+    assert result.returncode != 0 and message in result.stderr
+    assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < 12
+
+
+def test_chapters_run_on_this_interpreter_whatever_jupyter_calls_python3(tmp_path, foreign_kernel, monkeypatch):
+    "Papermill's do too: `done` has the same foreign kernel."
+    monkeypatch.setenv("JUPYTER_PATH", foreign_kernel)
+    cell = nbformat.v4.new_code_cell("import sys\nprint(sys.executable)")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "short.ipynb")
+    assert run_again(tmp_path / "short.ipynb").cells[0].outputs[0].text.strip() == sys.executable

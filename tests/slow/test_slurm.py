@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from copies import STUDY, copy_repository, snakemake
+from copies import ODD, STUDY, copy_repository, link_environment, snakemake
 
 CONFIGURATION = """
 ClusterName=test
@@ -121,7 +121,8 @@ def jobs(configuration, first=1):
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory):
     "Two copies, for here and for SLURM: short studies and chains, and the profile with the GPUs that it only suggests."
-    here, there = (copy_repository(tmp_path_factory.mktemp(name)) for name in ("here", "there"))
+    here = copy_repository(tmp_path_factory.mktemp("here"))
+    there = copy_repository(tmp_path_factory.mktemp("there") / ODD)
     for folder in (here, there):
         (folder / "profiles/study.yaml").write_text(yaml.safe_dump(STUDY))
         smoke = folder / "profiles/smoke.yaml"
@@ -135,13 +136,14 @@ HERE = "--cores", "all", "--max-threads", "8", "--quiet", "all"
 THERE = "--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"
 
 
-def on_slurm(slurm, folder, target, *config):
+def on_slurm(slurm, folder, target, **told):
+    python = link_environment(folder)
     environment = dict(SLURM_CONF=str(slurm), PATH=f"{slurm.parent / 'bin'}:{os.environ['PATH']}")
-    return snakemake(folder, *config, targets=[target], where=THERE, **environment)
+    return snakemake(folder, targets=[target], where=THERE, python=python, **environment, **told)
 
 
-def run_both(slurm, copies, target, *config):
-    """Makes `target` here, then, by this configuration, on SLURM, with the faces that were rendered here.
+def run_both(slurm, copies, target, **told):
+    """Makes `target` here, then, as `make` would be told, on SLURM, with the faces that were rendered here.
 
     Returns the jobs that SLURM had."""
     here, there = copies
@@ -150,7 +152,7 @@ def run_both(slurm, copies, target, *config):
     shutil.copytree(here / "runs/faces", there / "runs/faces", dirs_exist_ok=True)
     first = int(ask(slurm, "sbatch", "--parsable", "--hold", "--wrap", "true")) + 1
     start = time.monotonic()
-    result = on_slurm(slurm, there, target, *config)
+    result = on_slurm(slurm, there, target, **told)
     assert result.returncode == 0, result.stdout + result.stderr
     print(f"{target} on SLURM: {time.monotonic() - start:.0f} s")
     return jobs(slurm, first)
@@ -180,7 +182,7 @@ def test_a_study_finds_the_same_on_slurm(slurm, copies):
 
 
 def test_the_chain_makes_the_same_on_slurm(slurm, copies):
-    ran = run_both(slurm, copies, "all", "shards=2")  # and its data sets in shards
+    ran = run_both(slurm, copies, "all", SHARDS="2")  # and its data sets in shards
     shards = "choose_0_1", "examine_0_2", "examine_1_2", "faces_0_1", "write_0_2", "write_1_2"
     assert ran == completed(datasets=False, evaluation=False, fecn_wildcards_0=True, mcn_wildcards_0=True,
                             **{f"shard_wildcards_{shard}": False for shard in shards})
@@ -195,5 +197,5 @@ def test_a_failing_step_names_the_log_that_tells_why(slurm, copies):
     wrong = {**STUDY, "datasets": {**STUDY["datasets"], "sizes": 48}}
     (copies[1] / "profiles/study.yaml").write_text(yaml.safe_dump(wrong))
     result = on_slurm(slurm, copies[1], "study")
-    logs = re.findall(r"/\S+/slurm_logs/\S+\.log", result.stderr)
+    logs = re.findall(r"log: (/.+/slurm_logs/\S+\.log)", result.stderr)
     assert result.returncode == 1 and "✗ nbs/01_datasets.ipynb: no parameter 'sizes'" in Path(logs[-1]).read_text()
