@@ -17,7 +17,7 @@ COLUMNS, CELL, CHAPTER = 120, 40, 400  # columns a line, lines a code cell, line
 # From the ground up; a module imports from layers below its own alone.
 LAYERS = [
     ["files", "pictures"],
-    ["detector", "fabrics", "head", "networks", "sources"],
+    ["detector", "fabrics", "head", "networks", "sources", "video"],
     ["landmarks", "masks", "mcn", "paint", "runs"],
     ["datasets", "faces", "fecn", "masking", "predictor", "statistics", "training"],
     ["attention", "evaluation", "export", "polarity", "shards", "study", "train"],
