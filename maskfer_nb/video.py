@@ -124,7 +124,7 @@ def _decoded(container, stream, other: Callable = lambda packet: None) -> Iterat
     if promised - end > _TORN: raise Damaged(f"torn, ends after {float(end):.1f} of {promised:.1f} s")
     if lost: raise Damaged(f"damaged, {lost} of its packets cannot be decoded")
 
-# %% ../nbs/47_video.ipynb #90ba70c3
+# %% ../nbs/47_video.ipynb #4d473708
 def _upright(frame, stream) -> np.ndarray:
     "A frame as it is shown, (H, W, 3) uint8 RGB."
     width = round(frame.width * (stream.sample_aspect_ratio or 1))
@@ -135,7 +135,8 @@ def _upright(frame, stream) -> np.ndarray:
 def _told(times, container, path):
     "The same, with a bar that counts seconds once it has taken two of ours; it leaves room for another above."
     whole = container.duration and container.duration // av.time_base
-    with tqdm(total=whole, desc=Path(path).name, unit=" s", delay=2, leave=False, position=1) as bar:
+    form = "{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}]"
+    with tqdm(total=whole, desc=Path(path).name, bar_format=form, delay=2, leave=False, position=1) as bar:
         for seconds, frame in times:
             bar.update(int(seconds) - bar.n)
             yield seconds, frame
