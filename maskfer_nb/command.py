@@ -218,7 +218,7 @@ def take_up(
         lines.truncate(end)
     return frozenset(begins)
 
-# %% ../nbs/43_command.ipynb #058af487
+# %% ../nbs/43_command.ipynb #51566895
 _WEIGHTS = "an ONNX file, or a folder or a hub's repository with one (default: the library's own)"
 
 
@@ -251,7 +251,7 @@ def add_predict(
     option("--jobs", type=int, default=-1, help="processes (default: one a core)")
     command.set_defaults(run=_predict)
 
-
+# %% ../nbs/43_command.ipynb #419ad55b
 def _predict(source: Path, out: Path | None, **options):
     errors, skip = 0, frozenset()
     if out: skip = take_up(out) | {Path(os.path.relpath(out.resolve(), source.resolve())).as_posix()}

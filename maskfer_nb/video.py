@@ -23,7 +23,7 @@ from tqdm import tqdm
 from .files import write_whole
 from .pictures import is_picture, one_line
 
-# %% ../nbs/47_video.ipynb #1ed95519
+# %% ../nbs/47_video.ipynb #62951dc4
 _OTHERS = ("adf", "bin", "ico", "idf", "image2", "tty", "xbin", "concat", "dash", "hls", "imf", "sdp")  # no videos
 _FORMATS = ",".join(name for name in sorted(av.formats_available) if not name.endswith("_pipe") and name not in _OTHERS)
 
@@ -58,7 +58,7 @@ def opened(
         stream.thread_type = "AUTO"
         yield container, stream
 
-
+# %% ../nbs/47_video.ipynb #77ffecc4
 def is_video(
     path: str | Path,
 ) -> bool:
@@ -160,7 +160,7 @@ def frames(
         except Damaged as error:
             raise Damaged(f"{one_line(path)}: {error}") from error
 
-# %% ../nbs/47_video.ipynb #81f0b6da
+# %% ../nbs/47_video.ipynb #f02b65dc
 _KEPT, _NEAR = 2, 1  # seconds that a place is remembered; sides of the face within which it is looked for
 
 
@@ -176,7 +176,7 @@ def _far(track, place, seconds):
     x, y, side = (expected - place) / min(place[2], track.place[2])
     return math.hypot(x, y) + abs(side)
 
-
+# %% ../nbs/47_video.ipynb #cf91c2be
 class Numbers:
     "Numbers from 1 for the faces of one video."
     def __init__(self):
@@ -258,7 +258,7 @@ def _sounds(container, output, zero) -> dict:
             how[stream] = partial(_recoded, stream=aac, output=output, zero=zero)
     return how
 
-# %% ../nbs/47_video.ipynb #abc439fd
+# %% ../nbs/47_video.ipynb #68a2be0e
 def _readable(frames):
     "Frames up to where a video is damaged."
     try:
@@ -286,7 +286,7 @@ def _rewrite(path, change, size, partial_path):
         for each in output.streams:
             if each.codec_context and each.codec_context.is_encoder: output.mux(each.encode())
 
-
+# %% ../nbs/47_video.ipynb #73d228c1
 def rewrite(
     path: str | Path,  # a video
     out: str | Path,  # where the other one goes, an MP4
