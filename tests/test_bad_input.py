@@ -6,17 +6,20 @@ import os
 import pickle
 import re
 import struct
+import sys
 import warnings
 import zipfile
 from pathlib import Path
 
+import av
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save
 
-from maskfer_nb import datasets, fabrics, faces, layouts, masking, pictures, sources
+from maskfer_nb import command, datasets, fabrics, faces, layouts, masking, pictures, sources
 from maskfer_nb.networks import VGG11, load_pretrained
 from maskfer_nb.pictures import PIXELS
 from maskfer_nb.export import CropFER
@@ -167,6 +170,148 @@ def test_names_that_break_lines_or_are_no_text(data, face):
     accepted, rejects = account(data)
     assert len(accepted) == 2 and len(rejects) == 4
     assert all(len(name.encode()) < 240 for name in [*accepted, *dict(rejects)])
+
+
+# Folders
+def filmed(face, kind):
+    "A second of video in a container of FFmpeg's."
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=kind) as output:
+        stream = output.add_stream("h264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = *face.size, "yuv420p"
+        output.mux([packet for _ in range(10) for packet in stream.encode(av.VideoFrame.from_image(face))])
+        output.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def heif(face):
+    pillow_heif.register_heif_opener()
+    return saved(face, "HEIF")
+
+
+STILL = {
+    "photo.jfif": lambda face: saved(face, "JPEG"),
+    "photo": lambda face: saved(face, "JPEG"),
+    "photo.jpg_large": lambda face: saved(face, "JPEG"),
+    "photo.png": lambda face: saved(face, "PNG"),
+    "photo.jpg": lambda face: saved(face, "JPEG"),
+    "photo.heic": heif,
+    "phone.jpg": heif,
+    "photo.gif": lambda face: saved(face, "GIF"),
+    "happy/photo.JPG": lambda face: saved(face, "JPEG"),
+    "talk.mov.txt": lambda face: saved(face, "PNG"),
+}
+MOVING = {
+    "talk.mp4": lambda face: filmed(face, "mp4"),
+    "talk.mov": lambda face: filmed(face, "mov"),
+    "talk.mov.mp4": lambda face: filmed(face, "mp4"),
+    "talk.m4v": lambda face: filmed(face, "mp4"),
+    "talk.ts": lambda face: filmed(face, "mpegts"),
+    "talk": lambda face: filmed(face, "matroska"),
+    "dance.gif": lambda face: moving(face, "GIF"),
+    "happy/dance.png": lambda face: filmed(face, "mp4"),
+}
+FILMS = ["talk.mp4", "talk.mov.mp4", "talk.mov.mp4.mp4", "talk.m4v.mp4", "talk.ts.mp4", "talk.mp4.mp4", "dance.gif.mp4",
+         "happy/dance.png.mp4"]  # what is drawn of them, no two under one name
+NEITHER = {
+    "happy/notes.txt": lambda face: b"a text",
+    "happy/Thumbs.db": lambda face: bytes(2000),
+    "happy/labels.csv": lambda face: b"file,label",
+    "empty": lambda face: b"",
+    "empty.mp4": lambda face: b"",
+    "broken.jpg": lambda face: saved(face, "JPEG")[:900],
+    "broken.heic": lambda face: heif(face)[:300],
+    "broken": lambda face: saved(face, "PNG")[:900],
+    "pages.tif": lambda face: moving(face, "TIFF"),
+    "moving.webp": lambda face: moving(face, "WEBP"),
+    "code.ts": lambda face: b"export const a = 1",
+}
+LEFT_ALONE = [".hidden.png", ".folder/photo.png", "mask.json", "happy/rejects.csv"]
+
+
+@pytest.fixture
+def odd(face, tmp_path, monkeypatch):
+    "A folder with every odd file, and the names of all that is given in it."
+    folder = tmp_path / "odd"
+    (folder / "happy").mkdir(parents=True)
+    (folder / ".folder").mkdir()
+    for name, make in (STILL | MOVING | NEITHER).items(): (folder / name).write_bytes(make(face))
+    for name in LEFT_ALONE: (folder / name).write_bytes(saved(face, "PNG"))
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "endless").symlink_to("/dev/zero")
+    (folder / "around").symlink_to(folder, target_is_directory=True)
+    (folder / "locked").mkdir()
+    (folder / "locked/photo.png").write_bytes(saved(face, "PNG"))
+    for name in ("scandir", "listdir"): monkeypatch.setattr(os, name, refusing(getattr(os, name), folder / "locked"))
+    return folder, {*STILL, *MOVING, *NEITHER, "pipe.mp4", "gone.png", "endless", "around", "locked"}
+
+
+def refusing(function, folder):
+    "What lists a folder, as it is for who may not read one of them, root included."
+    def listed(path="."):
+        if Path(os.fsdecode(path)) == folder: raise PermissionError(13, "Permission denied", str(path))
+        return function(path)
+    return listed
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_file_given_is_answered_or_refused_by_name(odd, jobs, tmp_path, capfd):
+    folder, given = odd
+    lines = list(command.predict(folder, folder=tmp_path / "shown", jobs=jobs))
+    answered = {line["file"] for line in lines if "faces" in line}
+    refused = {line["file"]: line["error"] for line in lines if "error" in line}
+    assert answered == {*STILL, *MOVING} and answered | refused.keys() == given and not answered & refused.keys()
+    assert {line["file"] for line in lines if "seconds" in line} == {*MOVING}
+    assert all(len(line["faces"]) == 1 for line in lines if line["file"] in STILL)
+    assert all(one_line(error) and str(folder / name) in error for name, error in refused.items())
+    assert "Permission denied" in refused["locked"] and "not a file" in refused["pipe.mp4"]
+    shown = {path.relative_to(tmp_path / "shown").as_posix() for path in (tmp_path / "shown").rglob("*")} - {"happy"}
+    assert shown == {*STILL, *FILMS} and not re.search("(?i)warn|error|trace", capfd.readouterr().err)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_file_given_is_masked_or_rejected_by_name(odd, face, jobs, tmp_path, capfd):
+    folder, given = odd
+    rejects = dict(masking.mask_folder(folder, tmp_path / "out", jobs=jobs))
+    made = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    made -= {"mask.json", "rejects.csv"}
+    assert made == {*STILL} and made | rejects.keys() == given and not made & rejects.keys()
+    assert all(map(one_line, rejects.values())) and "Permission denied" in rejects["locked"]
+    for name in made:
+        masked, bare = (pictures.read_image(where / name).astype(int) for where in (tmp_path / "out", folder))
+        assert np.abs(masked - bare)[70:110, 40:90].mean() > 10, name
+    with Image.open(tmp_path / "out/photo.heic", formats=["HEIF"]) as picture: assert picture.size == face.size
+    with Image.open(tmp_path / "out/photo.gif") as picture: assert picture.format == "GIF"
+    assert dict(masking.mask_folder(folder, tmp_path / "out", jobs=jobs)) == rejects
+    assert not re.search("(?i)warn|error|trace", capfd.readouterr().err)
+
+
+def test_a_phones_picture_without_the_plugin_names_the_remedy(face, tmp_path, monkeypatch):
+    for name in ("photo.heic", "phone"): (tmp_path / name).write_bytes(heif(face))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    remedy = "unreadable image (HEIF needs a plugin: pip install pillow-heif)"
+    errors = {line["file"]: line["error"] for line in command.predict(tmp_path, jobs=1)}
+    assert errors == {name: f"{tmp_path / name}: {remedy}" for name in ("phone", "photo.heic")}
+    assert masking.mask_file(tmp_path / "photo.heic", tmp_path / "out.heic") == [remedy]
+    face.save(tmp_path / "face.png")
+    assert "pip install pillow-heif" in masking.mask_file(tmp_path / "face.png", tmp_path / "out.heic")[0]
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("name", ["out.gif", "out.heic", "out.jfif", "out"])
+def test_what_is_written_under_an_odd_name_is_a_picture(mode, name, face, tmp_path):
+    face.convert(mode).save(tmp_path / "face.png")
+    assert masking.mask_file(tmp_path / "face.png", tmp_path / name) == []
+    assert pictures.read_picture(tmp_path / name).size == face.size
+
+
+@pytest.mark.parametrize("command_line", [["predict", "FOLDER"], ["mask", "FOLDER", "OUT"]])
+def test_a_folder_that_may_not_be_read_is_one_line(command_line, odd, tmp_path):
+    folder, out = str(odd[0] / "locked"), str(tmp_path / "out")
+    words = [word.replace("FOLDER", folder).replace("OUT", out) for word in command_line]
+    with pytest.raises(SystemExit, match="maskfer: .*Permission denied.*locked") as stop: command.main(words)
+    assert one_line(str(stop.value))
 
 
 # Zips

@@ -21,6 +21,7 @@ SMALLEST = {
     "peers": ["--n", "4"],
     "rendering": ["--faces", "4", "--alone", "1", "--size", "16"],
     "scaling": ["--faces", "64", "64", "--repeats", "1"],
+    "video": ["--seconds", "1"],
     "training": ["--n", "32", "--size", "32", "--width", "0.0625", "--batch-size", "16"],
 }
 

@@ -18,7 +18,7 @@ COLUMNS, CELL, CHAPTER = 120, 40, 400  # columns a line, lines a code cell, line
 LAYERS = [
     ["files", "pictures"],
     ["layouts"],
-    ["detector", "fabrics", "head", "networks", "sources"],
+    ["detector", "fabrics", "head", "networks", "sources", "video"],
     ["landmarks", "masks", "mcn", "paint", "runs"],
     ["datasets", "faces", "fecn", "masking", "predictor", "statistics", "training"],
     ["attention", "evaluation", "export", "polarity", "shards", "study", "train"],

@@ -17,7 +17,7 @@ from maskfer_nb.files import imported
 
 ROOT = Path(__file__).parents[1]
 MODULES = {path.stem: path.read_text() for path in (ROOT / "maskfer_nb").glob("*.py") if not path.stem.startswith("_")}
-BASE = {"pictures", "detector", "landmarks", "fabrics", "masks", "masking", "predictor", "command", "files"}
+BASE = {"pictures", "detector", "landmarks", "fabrics", "masks", "masking", "predictor", "command", "files", "video"}
 # by what is listed under another name
 BROUGHT = {"drjit": "mitsuba", "ipython": "ipykernel", "jupyter-client": "ipykernel", "dlib": "dlib-bin"}
 # pandas and torch import these themselves, and of dlib's weights only the path is wanted

@@ -102,7 +102,7 @@ def folder(face, tmp_path):
 def test_a_folder_accepts_or_rejects_everything(folder, tmp_path):
     out = tmp_path / "out"
     rejects = masking.mask_folder(folder, out, "random", "random", "rigid", seed=3, jobs=1)
-    assert {name for name, _ in rejects} == {"blank.png", "broken.jpg", "empty.webp"}
+    assert {name for name, _ in rejects} == {"blank.png", "broken.jpg", "empty.webp", "notes.txt"}
     assert all(len(reason) > 5 for _, reason in rejects)
     written = {path.relative_to(out).as_posix() for path in out.rglob("*.*")}
     assert written == {"one.png", "deeper/two.jpg", "rejects.csv", "mask.json"}
@@ -171,7 +171,7 @@ def test_the_command(folder, tmp_path):
     program = [str(Path(sys.executable).parent / "maskfer")]
     words = ["mask", str(folder), str(tmp_path / "out"), "--kind", "cloth", "--color", "navy", "--jobs", "2"]
     done = subprocess.run([*program, *words], capture_output=True, text=True)
-    assert done.returncode == 0 and "3 faces or pictures not masked" in done.stderr, done.stderr
+    assert done.returncode == 0 and "4 faces or pictures not masked" in done.stderr, done.stderr
     assert json.loads((tmp_path / "out/mask.json").read_text())["color"] == "navy"
     manual = subprocess.run([*program, "mask", "--help"], capture_output=True, text=True).stdout
     for word in ("--kind", "--color", "--fit", "--seed", "--jobs", "rejects.csv", "examples:"): assert word in manual
