@@ -35,8 +35,8 @@ SAID = PYTHON PROFILE SOURCE DATA SEEDS SHARDS STUDY FERPLUS FACIAL_EXPRESSIONS 
 $(foreach name,$(SAID),$(eval override export $(name) := $$(value $(name))))
 RUN = "$$BIN"/python -m
 # Snakemake's own lock is a file that a crash leaves behind; the Snakefile has one that ends with the process.
-SNAKEMAKE = $(RUN) snakemake --rerun-incomplete --nolock \
-	$(if $(CLUSTER),--workflow-profile profiles/"$$CLUSTER",--cores all --quiet all)
+SNAKEMAKE = $(RUN) snakemake $(if $(CLUSTER),--workflow-profile profiles/"$$CLUSTER",--cores all --quiet all) \
+	--rerun-incomplete --nolock
 TO_MARKDOWN = $(RUN) nbconvert --log-level=ERROR --no-input --to markdown --stdout
 OLD_PYTHON = sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …"
 SLURM = slurmctld slurmd slurm-client munge

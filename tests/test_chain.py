@@ -232,7 +232,7 @@ def test_a_cluster_would_get_every_step_as_a_job(copy):
 
 
 def test_a_study_without_its_photographs_says_how_to_name_them(copy):
-    result = snakemake(copy, targets=["study"])
+    result = make(copy, "study")
     assert result.returncode != 0 and "make study FERPLUS=folder-or-zip" in result.stderr
 
 
