@@ -86,13 +86,16 @@ def _bytes(pixels):
     if not 0 <= low <= high <= 1: raise ValueError(f"float pixels are from 0 to 1, not from {low:.3g} to {high:.3g}")
     return (255 * pixels).round().astype(np.uint8)
 
-# %% ../nbs/41_predictor.ipynb #552df2ab
+# %% ../nbs/41_predictor.ipynb #bc472632
 def _of_tensor(tensor):
     "A tensor's pixels, with the channels last."
     if tensor.ndim == 3 and tensor.shape[0] not in (1, 3, 4):
         raise ValueError(f"a tensor's channels come first, (3, H, W), not {tuple(tensor.shape)}")
-    tensor = tensor.detach().cpu()
-    pixels = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    if tensor.is_floating_point(): tensor = tensor.float()
+    try:
+        pixels = tensor.detach().cpu().resolve_neg().numpy()
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"a tensor without pixels ({one_line(error)})") from error
     return np.moveaxis(pixels, 0, -1) if pixels.ndim == 3 else pixels
 
 
@@ -161,7 +164,19 @@ class FaceNetwork:
         "Probabilities of the expressions (N, K) and of a mask (N,), and attention (N, h, w) in [0, 1]; float32."
         return tuple(graph(self.path).run(None, {"faces": np.repeat(faces[..., None], 3, 3)}))
 
-# %% ../nbs/41_predictor.ipynb #7e801a26
+# %% ../nbs/41_predictor.ipynb #3f3b9c2d
+def _checked(points):
+    "Points as an array (N, 68, 2). Raises ValueError in one line where they are none in pixels."
+    try: found = np.array(points, np.float32)
+    except (TypeError, ValueError): found = np.float32(np.nan)
+    if found.size == 0: return np.zeros((0, 68, 2), np.float32)
+    if found.shape[1:] != (68, 2) or not np.isfinite(found).all():
+        raise ValueError(f"points: finite numbers (N, 68, 2) are needed, not shape {found.shape}; one face is [face]")
+    apart = np.linalg.norm(found[:, 42:48].mean(1) - found[:, 36:42].mean(1), axis=1)
+    if apart.min() < 1: raise ValueError(f"points: eyes {apart.min():.2g} pixels apart; points are given in pixels")
+    return found
+
+
 class Cut(NamedTuple):
     "A face, cut out of a picture."
     crop: np.ndarray  # (48, 48) uint8
@@ -178,10 +193,13 @@ def cut(
 ) -> list:  # of Cut
     """Every face of a picture, cut out, the largest first; given `boxes` and `points` in their order.
 
-    An empty list where nobody is found. Raises ValueError for a file that is no picture, or a shape, size or range of
-    none, and TypeError for other types."""
+    An empty list where nobody is found. Raises ValueError for a file that is no picture, for a shape, size or range of
+    none, and for boxes and points that are none in it, and TypeError for other types."""
     image = _array(picture)
-    if points is not None: boxes = [(*each.min(0), *each.max(0)) for each in map(np.asarray, points)]
+    if points is not None and boxes is not None: raise ValueError("give boxes or points, not both")
+    if points is not None:
+        points = _checked(points)
+        boxes = landmarks.boxes_in(image.shape, np.c_[points.min(1), points.max(1)], "points")
     elif cropped or boxes is not None:
         points = landmarks.points_in(image, boxes, "rendered")
         if boxes is None: boxes = [(0, 0, *image.shape[1::-1])]
@@ -218,8 +236,16 @@ def explain(
         considered.append(Considered(tuple(seen.box[:4].tolist()), bool(sure and not seen.reason), why))
     return considered
 
-# %% ../nbs/41_predictor.ipynb #d6574d36
+# %% ../nbs/41_predictor.ipynb #3e841c62
 _BATCH = 64  # faces that the network is asked about at once
+
+
+def _for_each(pictures, given, name):
+    "What was given for each of several pictures."
+    if given is None: return [None] * len(pictures)
+    if len(given) == len(pictures): return given
+    how = "shorter" if len(given) < len(pictures) else "longer"
+    raise ValueError(f"{name}: {how} than the list of pictures, {len(given)} and {len(pictures)}")
 
 
 class MaskedFER(FaceNetwork):
@@ -235,8 +261,7 @@ class MaskedFER(FaceNetwork):
 
         Faces of given `boxes` and `points` are all answered, in their order. Raises what `cut` raises."""
         if not _several(pictures): return self.answers([cut(pictures, boxes, points, **how)])[0]
-        each = lambda given: [None] * len(pictures) if given is None else given
-        every = zip(pictures, each(boxes), each(points), strict=True)
+        every = zip(pictures, _for_each(pictures, boxes, "boxes"), _for_each(pictures, points, "points"))
         return self.answers([cut(*one, **how) for one in every])  # one at a time in memory
 
     def answers(

@@ -330,3 +330,49 @@ def test_a_face_has_the_box_by_which_it_was_found(model, people):
     (face,) = model(pair, points=people[1][:1])
     assert np.allclose(face.box, [*people[1][0].min(0), *people[1][0].max(0)], atol=1e-3)
     assert model(people[0][0], cropped=True)[0].box == (0, 0, 160, 160)
+
+
+@pytest.mark.parametrize("how", ["boxes", "detector"])
+@pytest.mark.parametrize("wrong", [
+    [[np.nan] * 4], [[0, 0, np.inf, np.inf]], [[1e8, 1e8, 1e8 + 9, 1e8 + 9]], [[-1e7, -1e7, 1e7, 1e7]],
+    [[90, 80, 40, 30]], [[50, 50, 50, 50]], [[999, 0, 1200, 90]], [[1, 2, 3]], [10, 20, 90, 99], [["a"] * 4], 7, None])
+def test_what_is_no_box_is_refused_in_one_line_at_once(model, people, how, wrong):
+    if how == "boxes" and wrong is None: return  # as if none were given
+    given = {"boxes": wrong} if how == "boxes" else {"detector": lambda image: wrong}
+    with pytest.raises(ValueError, match=f"^{how}: ") as error: model(people[0][0], **given)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int64, np.float32, list])
+def test_boxes_of_any_numbers_get_the_same_answer(model, people, kind):
+    picture = np.full((255, 255, 3), 99, np.uint8)
+    picture[95:, 95:] = people[0][0]
+    box = [[115, 97, 235, 249]]
+    expected = numbers(model(picture, boxes=np.array(box, float)))
+    given = box if kind is list else np.array(box, kind)
+    assert np.array_equal(numbers(model(picture, boxes=given)), expected)
+    assert np.array_equal(numbers(model(picture, detector=lambda image: given)), expected)
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda points: [points[:67]], lambda points: [np.tile(points, (7, 1))], lambda points: [points / 160],
+    lambda points: [points * 0], lambda points: [points.T], lambda points: points, lambda points: [points + 999],
+    lambda points: [np.where(points > 90, np.nan, points)], lambda points: "points",
+    lambda points: [points, points[:5]]])
+def test_what_are_no_points_is_refused_in_one_line(model, people, wrong):
+    with pytest.raises(ValueError, match="^points: ") as error: model(people[0][0], points=wrong(people[1][0]))
+    assert "\n" not in str(error.value)
+
+
+def test_boxes_and_points_are_not_given_both_nor_too_few_or_many(model, people):
+    picture, points, box = people[0][0], people[1][0], [20, 10, 140, 150]
+    with pytest.raises(ValueError, match="not both"): model(picture, boxes=[box], points=[points])
+    for boxes, how in (([[box]], "shorter"), ([[box]] * 3, "longer")):
+        with pytest.raises(ValueError, match=f"boxes: {how}"): model([picture, picture], boxes=boxes)
+
+
+def test_tensors_without_pixels_are_refused_and_negated_ones_read(model, people):
+    tensor = torch.from_numpy(people[0][1]).permute(2, 0, 1).float() / 255
+    with pytest.raises(ValueError, match="without pixels"): model(tensor.to("meta"))
+    negated = torch._neg_view(-tensor)
+    assert np.array_equal(numbers(model(negated)), numbers(model(tensor)))
