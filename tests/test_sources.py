@@ -263,7 +263,8 @@ def test_folders_without_splits(tmp_path):
     assert faces.label.tolist() == ["happy", "happy", "normal"]
     assert faces.split.tolist() == faces.subject.tolist() == [None]*3
     unknown = f"unknown class folder 'bored', known: {', '.join(LABELS)}"
-    notes = "Happy/notes.txt is not named as a picture, known: .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff"
+    known = ".png, .jpg, .jpeg, .jfif, .webp, .bmp, .tif, .tiff, .gif, .heic, .heif"
+    notes = f"Happy/notes.txt is not named as a picture, known: {known}"
     assert reasons(rejects) == {
         "bored-c": unknown, "bored-d": unknown, "loose": "in no class folder", "Happy-notes": notes}
 
@@ -644,7 +645,7 @@ def test_a_table_that_is_given_itself_or_in_a_zip(tmp_path):
 
 
 # Everything given is accepted or rejected by name
-ODD = ["a.gif", "b.heic", "c", "d.txt", "e.png.part"]
+ODD = ["a.pdf", "b.psd", "c", "d.txt", "e.png.part"]
 
 
 @pytest.mark.parametrize("folder, layout, source", [
