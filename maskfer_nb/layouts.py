@@ -220,7 +220,7 @@ def _rafdb(root):
         if not reason and split not in ("train", "test"): reason = f"neither train nor test: {file!r}"
         yield Listed(image, name, label, split, reason=reason or _outside(file) or _missing(root, image))
 
-# %% ../nbs/20a_layouts.ipynb #785324a7
+# %% ../nbs/20a_layouts.ipynb #fb29851a
 def _beside(root, file):
     return next((path for path in (root/file, root.parent/file) if path.is_file()), None)
 
@@ -243,22 +243,21 @@ def _label_files(root):
 
 
 def _rafdb_folders(root):
-    rows, found = list(_label_files(root)), set()
-    said = {(split, file): code for split, file, code in rows}
+    rows, found, said = list(_label_files(root)), set(), {}
+    for split, file, code in rows: said.setdefault((split, file), []).append(code)
     for row in _by_folder(root, lambda folder: _rafdb_code(root, folder)):
         split, file = row.image.partition("/")[0].lower(), PurePosixPath(row.image).name
         found.add((split, file))
-        code = said.get((split, file))
+        other = [code for code in said.get((split, file), []) if RAFDB.get(code) != row.label]
         reason = row.reason if row.split else "not in train/ or test/"
-        if not reason and code is not None and RAFDB.get(code) != row.label:
-            reason = f"in a folder for {row.label}, but {split}_labels.csv says {code!r}"
+        if not reason and other: reason = f"in a folder for {row.label}, but {split}_labels.csv says {other[0]!r}"
         yield row._replace(name=_official(file), reason=reason)
     for split, file, code in rows:
         if (split, file) in found: continue
         image = f"{split}/{code}/{file}"
         yield Listed(image, _official(file), reason=_outside(file) or f"{image} is listed but missing")
 
-# %% ../nbs/20a_layouts.ipynb #f45fc67a
+# %% ../nbs/20a_layouts.ipynb #af202cce
 AFFECTNET = {"0": "normal", "1": "happy", "2": "sad", "3": "surprised", "4": "fearful", "5": "disgusted", "6": "angry"}
 
 
@@ -272,7 +271,17 @@ def _is_affectnet(root):
     return not AFFECTNET.keys().isdisjoint(_subfolders(root) + _in_splits(root))
 
 
+def _mark_of_rafdb(root):
+    "What says that numbered folders are RAF-DB's, or None."
+    for name in (RAFDB_LIST, *(f"{split}_labels.csv" for split in SPLITS)):
+        if _beside(root, name): return f"has RAF-DB's {name}"
+    folders = _subfolders(root) + _in_splits(root)
+    return "has a folder 7 and none called 0, as RAF-DB" if "7" in folders and "0" not in folders else None
+
+
 def _affectnet(root):
+    if mark := _mark_of_rafdb(root):
+        raise ValueError(f"{one_line(root)}: {mark}; name source=rafdb, or take that away if this is AffectNet")
     return _by_folder(root, _affectnet_code)
 
 # %% ../nbs/20a_layouts.ipynb #5ba11e85

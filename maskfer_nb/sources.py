@@ -153,7 +153,25 @@ def _as_text(row):
     if not re.search(r"[\ud800-\udfff]", row.image): return row
     return row._replace(image=one_line(row.image), name=one_line(row.name), reason="its name is no text in UTF-8")
 
-# %% ../nbs/21_sources.ipynb #cc75143b
+# %% ../nbs/21_sources.ipynb #8532a81e
+def _cannot_unpack(member):
+    "Why `read_image` cannot read a zip's member, or None."
+    if member.flag_bits & 1: return "encrypted"
+    plain = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    return None if plain else "packed with another method than deflate"
+
+
+def _doubts(listed, root):
+    "For each row the reason why an image that its layout accepts cannot be taken, or None."
+    reasons = pd.Series(None, listed.index, dtype=object)
+    if isinstance(root, zipfile.Path):
+        shut = {member.filename: reason for member in root.root.filelist if (reason := _cannot_unpack(member))}
+        reasons = (root.at + listed["image"]).map(shut).astype(object)
+    reasons[listed["image"].duplicated()] = "listed more than once"
+    reasons[listed.groupby("image")["label"].transform("nunique", dropna=False) > 1] = "listed with two labels"
+    return reasons
+
+# %% ../nbs/21_sources.ipynb #a1c941a6
 def load(
     data: str,  # a folder or a zip
     source: str | None = None,  # a data set or layout of `LAYOUTS`; detected if None
@@ -162,14 +180,15 @@ def load(
 
     Faces have the columns `FACES`: `path` is what `read_image` reads, `label` one of `LABELS`, `split` train, test or
     None, `subject` a name or None, `landmarks` None as yet. Rejects have the columns `REJECTS`, `reason` in one line.
-    Raises ValueError where no layout fits, a label file cannot be read or lacks a column, or codes count from 0."""
+    FER+'s rows of PrivateTest are not given where its pictures have no folder FER2013Test. Raises ValueError where no
+    layout fits, nothing is there, a label file cannot be read or lacks a column, or codes are not the source's."""
     name, root = _find(data, source)
     layout = LAYOUTS[name]
     rows = [_as_text(row) for row in (*layout.read(root), *_out_of_reach(root, data))]
+    if not rows: raise ValueError(f"{data}: laid out as {name}, but nothing is listed there; give one with faces")
     listed = pd.DataFrame(rows, columns=Listed._fields, dtype=object)
-    listed["reason"] = listed["reason"].map(one_line, na_action="ignore")
-    again = listed["image"].duplicated() & listed["reason"].isna()
-    listed.loc[again, "reason"] = "listed more than once"
+    listed["reason"] = listed["reason"].map(one_line, na_action="ignore").astype(object)
+    listed["reason"] = listed["reason"].fillna(_doubts(listed, root))
     listed = listed.assign(face_id=_face_ids(listed), stage="sources", landmarks=None)
     listed = listed.assign(source=layout.source, licence=layout.licence)
     prefix, suffix = _prefix_and_suffix(root, data)

@@ -1,6 +1,7 @@
 """Every layout from a folder and from a zip, every refusal, and the development data where it is at hand."""
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -186,12 +187,6 @@ def test_a_label_file_that_is_no_table(ferplus, text):
     assert "\n" not in str(error.value)
 
 
-def test_a_label_file_without_rows_gives_empty_tables(ferplus):
-    write(ferplus, "fer2013new.csv", text="Usage,Image name," + ",".join(VOTES) + "\n")
-    faces, rejects = load(ferplus)
-    assert list(faces) == FACES and list(rejects) == REJECTS and len(faces) == len(rejects) == 0
-
-
 # facial_expressions
 NAMES = ["Jan_Ullrich_0002.jpg", "Ann_Veneman_0003.jpg", "facial-expressions_2868588k.jpg"]
 IMAGES = [f"images/{name}" for name in NAMES]
@@ -220,7 +215,7 @@ def test_facial_expressions_as_in_its_repository(tmp_path, legend):
         "302,Jan_Ullrich_0002.jpg,ANGER",
         "302,Ann_Veneman_0003.jpg,contempt",
         "628,facial-expressions_2868588k.jpg,surprised",
-        "628,Jan_Ullrich_0002.jpg,Happiness",
+        "628,Jan_Ullrich_0002.jpg,Anger",
         "",
     ]
     root = write(write(tmp_path/"fe", *IMAGES), legend, text="\n".join(lines))
@@ -229,6 +224,33 @@ def test_facial_expressions_as_in_its_repository(tmp_path, legend):
     assert faces.split.tolist() == [None, None]
     unknown = f"unknown emotion 'contempt', known: {', '.join(LABELS)}"
     assert rejects.reason.tolist() == [unknown, "listed more than once"]
+
+
+LISTS = {  # rows of a name and a code as a label file, and what the codes are called in it
+    "facial_expressions": (
+        "legend.csv", "images/{}.jpg", "image,emotion\n", "{}.jpg,{}\n", dict(a="anger", b="fear", c="contempt")),
+    "rafdb": (
+        LIST, "Image/aligned/{}_aligned.jpg", "", "{}.jpg {}\n", dict(a="6", b="2", c="8")),
+    "ferplus": (
+        "fer2013new.csv", "FER2013Train/{}.png", "Usage,Image name," + ",".join(VOTES) + "\n", "Training,{}.png,{}\n",
+        dict(a=votes(anger=9), b=votes(fear=9), c=votes(contempt=9))),
+}
+
+
+@pytest.mark.parametrize("layout", LISTS)
+@pytest.mark.parametrize("codes, accepted, said", [
+    ("aa", 1, ["listed more than once"]), ("ab", 0, ["listed with two labels"] * 2),
+    ("aba", 0, ["listed with two labels"] * 3), ("aab", 0, ["listed with two labels"] * 3),
+    ("ac", 0, ["listed with two labels", "contempt|'8'"]), ("ca", 0, ["contempt|'8'", "listed with two labels"])])
+def test_an_image_that_is_listed_again(codes, accepted, said, layout, tmp_path):
+    listing, image, header, line, words = LISTS[layout]
+    root = write(tmp_path/"data", image.format("train_1"), image.format("train_2"))
+    rows = [("train_1", code) for code in codes] + [("train_2", "a")]
+    write(root, listing, text=header + "".join(line.format(name, words[code]) for name, code in rows))
+    faces, rejects = both(root, layout, given=len(rows))
+    assert faces.face_id.tolist() == ["train_1"] * accepted + ["train_2"] and set(faces.label) == {"angry"}
+    assert len(rejects) == len(said) and all(map(re.search, said, rejects.reason))
+    assert set(rejects.face_id) == {"train_1"}
 
 
 # Class-named folders
@@ -241,7 +263,8 @@ def test_folders_without_splits(tmp_path):
     assert faces.label.tolist() == ["happy", "happy", "normal"]
     assert faces.split.tolist() == faces.subject.tolist() == [None]*3
     unknown = f"unknown class folder 'bored', known: {', '.join(LABELS)}"
-    notes = "Happy/notes.txt is not named as a picture, known: .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff"
+    known = ".png, .jpg, .jpeg, .jfif, .webp, .bmp, .tif, .tiff, .gif, .heic, .heif"
+    notes = f"Happy/notes.txt is not named as a picture, known: {known}"
     assert reasons(rejects) == {
         "bored-c": unknown, "bored-d": unknown, "loose": "in no class folder", "Happy-notes": notes}
 
@@ -296,6 +319,50 @@ def test_wrong_path_empty_folder_and_broken_zip(tmp_path):
         "broken.zip": "neither a folder nor a whole zip",
     }
     for name, said in refused.items(): assert refusal(tmp_path/name) == f"{tmp_path/name}: {said}"
+
+
+@pytest.mark.parametrize("layout, files, source", [
+    ("rafdb", {LIST: "\n", "Image/aligned/train_1_aligned.jpg": None}, None),
+    ("rafdb-folders", {"train/1/": None, "train_labels.csv": "image,label\n"}, None),
+    ("rafdb-numbers", {"train/1/": None, "test/1/": None}, "rafdb"),
+    ("ferplus", {"fer2013new.csv": "Usage,Image name," + ",".join(VOTES), "FER2013Train/a.png": None}, None),
+    ("fer2013", {"fer2013.csv": "emotion,pixels,Usage\n"}, None),
+    ("facial_expressions", {"legend.csv": "image,emotion\n", "images/a.png": None}, None),
+    ("affectnet", {"0/": None}, "affectnet"),
+    ("folders", {"happy/": None, "sad/": None}, None),
+    ("folders", {"train/happy/.DS_Store": "", "README": ""}, None)])
+def test_a_data_set_with_nothing_in_it_is_refused(layout, files, source, tmp_path):
+    root = tmp_path/"data"
+    for name, content in files.items():
+        if name.endswith("/"): (root/name).mkdir(parents=True)
+        else: write(root, name, text=content)
+    with zipfile.ZipFile(tmp_path/"data.zip", "w") as z:
+        for path in sorted(root.rglob("*")): z.write(path, path.relative_to(root))
+    said = f"laid out as {layout}, but nothing is listed there; give one with faces"
+    for data in (root, tmp_path/"data.zip")[:1 if layout == "fer2013" else 2]:
+        assert refusal(data, source) == f"{data}: {said}"
+
+
+@pytest.mark.parametrize("wrap", ["", "wrapped/"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, "encrypted"])
+def test_members_that_cannot_be_unpacked_are_rejects(method, wrap, tmp_path):
+    picture = write(tmp_path, "a.png")/"a.png"
+    with zipfile.ZipFile(tmp_path/"data.zip", "w") as z:
+        for member in ("happy/a.png", "happy/b.png", "sad/c.png"): z.write(picture, wrap + member, zipfile.ZIP_DEFLATED)
+        for member in z.filelist[1:]:
+            if method == "encrypted": member.flag_bits |= 1
+            else: member.compress_type = method
+    faces, rejects = load(tmp_path/"data.zip")
+    assert faces.face_id.tolist() == ["happy-a"] and read_image(faces.path[0]).shape == (4, 6, 3)
+    said = method if method == "encrypted" else "packed with another method than deflate"
+    assert reasons(rejects) == {"happy-b": said, "sad-c": said}
+
+
+def test_a_zip_that_cannot_be_unpacked_at_all_gives_only_rejects(tmp_path):
+    picture = write(tmp_path, "a.png")/"a.png"
+    with zipfile.ZipFile(tmp_path/"data.zip", "w", zipfile.ZIP_LZMA) as z: z.write(picture, "happy/a.png")
+    faces, rejects = load(tmp_path/"data.zip")
+    assert faces.empty and reasons(rejects) == {"happy-a": "packed with another method than deflate"}
 
 
 def test_nothing_fits(tmp_path):
@@ -430,6 +497,9 @@ REFUSED = [  # layout, files, the source to name, what is said of the whole or o
     ("rafdb-folders", numbered("123456", "train") | {"train_labels.csv": "image,label\nz.jpg,0\n"}, None, FROM_ZERO),
     ("rafdb-folders", numbered("45", "train") | {"train_labels.csv": "image,label\ntrain_4_aligned.jpg,5\n"}, None,
      {"train_4": "in a folder for happy, but train_labels.csv says '5'"}),
+    *(("rafdb-folders", numbered("45", "train") | {"train_labels.csv": "image,label\n" + "".join(
+        f"train_4_aligned.jpg,{code}\n" for code in codes)}, None,
+       {"train_4": "in a folder for happy, but train_labels.csv says '5'"}) for codes in ("45", "54")),
     ("rafdb-numbers", numbered("0123456", "train", "test"), "rafdb", FROM_ZERO),
     ("rafdb-numbers", numbered("0123456", "valid"), "rafdb", FROM_ZERO),
     ("rafdb-numbers", numbered("8", "train") | numbered("1", "test"), "rafdb",
@@ -447,6 +517,11 @@ REFUSED = [  # layout, files, the source to name, what is said of the whole or o
     ("affectnet", numbered("078", "train"), "affectnet",
      {"train-7-train_7_aligned": "code '7' is contempt, which is none of the seven expressions",
       "train-8-train_8_aligned": "unknown code '8', known: 0-7"}),
+    *(("affectnet", numbered("1234567", "train", "test") | {name: ""}, "affectnet", f"has RAF-DB's {name}; name source")
+      for name in ("train_labels.csv", "test_labels.csv", LIST)),
+    ("affectnet", numbered("01234567", "train") | {"train_labels.csv": ""}, "affectnet", "has RAF-DB's train_labels"),
+    ("affectnet", numbered("1234567", "train", "test"), "affectnet", "has a folder 7 and none called 0, as RAF-DB"),
+    ("affectnet", {f"{code}/a.png": None for code in "1234567"}, "affectnet", "has a folder 7 and none called 0"),
     ("folders", {"happy/a.png": None, "joy/b.png": None}, None,
      {"joy-b": f"unknown class folder 'joy', known: {', '.join(LABELS)}"}),
 ]
@@ -570,7 +645,7 @@ def test_a_table_that_is_given_itself_or_in_a_zip(tmp_path):
 
 
 # Everything given is accepted or rejected by name
-ODD = ["a.gif", "b.heic", "c", "d.txt", "e.png.part"]
+ODD = ["a.pdf", "b.psd", "c", "d.txt", "e.png.part"]
 
 
 @pytest.mark.parametrize("folder, layout, source", [
