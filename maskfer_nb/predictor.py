@@ -164,7 +164,7 @@ class FaceNetwork:
         "Probabilities of the expressions (N, K) and of a mask (N,), and attention (N, h, w) in [0, 1]; float32."
         return tuple(graph(self.path).run(None, {"faces": np.repeat(faces[..., None], 3, 3)}))
 
-# %% ../nbs/41_predictor.ipynb #3f3b9c2d
+# %% ../nbs/41_predictor.ipynb #1890da2d
 def _checked(points):
     "Points as an array (N, 68, 2). Raises ValueError in one line where they are none in pixels."
     try: found = np.array(points, np.float32)
@@ -176,7 +176,7 @@ def _checked(points):
     if apart.min() < 1: raise ValueError(f"points: eyes {apart.min():.2g} pixels apart; points are given in pixels")
     return found
 
-
+# %% ../nbs/41_predictor.ipynb #441cfcf4
 class Cut(NamedTuple):
     "A face, cut out of a picture."
     crop: np.ndarray  # (48, 48) uint8
@@ -236,7 +236,7 @@ def explain(
         considered.append(Considered(tuple(seen.box[:4].tolist()), bool(sure and not seen.reason), why))
     return considered
 
-# %% ../nbs/41_predictor.ipynb #3e841c62
+# %% ../nbs/41_predictor.ipynb #58bc2e38
 _BATCH = 64  # faces that the network is asked about at once
 
 
@@ -247,7 +247,7 @@ def _for_each(pictures, given, name):
     how = "shorter" if len(given) < len(pictures) else "longer"
     raise ValueError(f"{name}: {how} than the list of pictures, {len(given)} and {len(pictures)}")
 
-
+# %% ../nbs/41_predictor.ipynb #abbd133c
 class MaskedFER(FaceNetwork):
     "Finds the faces of a picture and says of each whether it is masked, what it expresses, and where it looked."
     def __call__(
