@@ -85,7 +85,7 @@ def _timed(frames, stream) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         last = seconds
         yield seconds, frame
 
-# %% ../nbs/47_video.ipynb #820fb9a3
+# %% ../nbs/47_video.ipynb #25680084
 _TORN = 0.5  # seconds that may be missing of what the header promises
 
 
@@ -97,6 +97,8 @@ def _packets(container):
     "All packets. Raises Damaged where reading stops before the end."
     try:
         yield from container.demux()
+    except IndexError:  # a stream is new, and the packets of the others have all been read
+        return
     except av.error.FFmpegError as error:
         raise Damaged(f"damaged, read to there ({_reason(error)})") from error
 

@@ -93,6 +93,16 @@ def test_two_recordings_put_one_behind_the_other_go_on(tmp_path):
     assert seen == pytest.approx(np.arange(12) / 2, abs=0.05)
 
 
+def test_a_stream_that_begins_within_a_file_leaves_the_others_readable(tmp_path):
+    silent = film(tmp_path / "silent.flv", [numbered(0)] * 500, np.arange(500) / 25, codec="h264").read_bytes()
+    heard = film(tmp_path / "heard.flv", [numbered(0)] * 50, CONSTANT[:50], 25, "aac", 1, codec="h264").read_bytes()
+    (tmp_path / "late.flv").write_bytes(silent + heard[13:])  # without the header
+    video.rewrite(tmp_path / "late.flv", tmp_path / "drawn.mp4", lambda seconds, image: image)
+    for name in ("late.flv", "drawn.mp4"):
+        seen = [seconds for seconds, _ in video.frames(tmp_path / name, every=1)]
+        assert seen == pytest.approx(range(22), abs=0.05)
+
+
 @pytest.mark.parametrize("every", [0, -1])
 def test_no_time_between_frames_is_refused(every, tmp_path):
     film(tmp_path / "film.mp4", [numbered(0)] * 25, CONSTANT[:25])
