@@ -85,7 +85,7 @@ def _timed(frames, stream) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         last = seconds
         yield seconds, frame
 
-# %% ../nbs/47_video.ipynb #25680084
+# %% ../nbs/47_video.ipynb #cd6a20ce
 _TORN = 0.5  # seconds that may be missing of what the header promises
 
 
@@ -121,7 +121,8 @@ def _decoded(container, stream, other: Callable = lambda packet: None) -> Iterat
             continue
         yield from decoded
         whole += len(decoded)
-    promised = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
+    start, stated = ((number or 0) / av.time_base for number in (container.start_time, container.duration))
+    promised = stated if 0 <= start < stated else start + stated
     if not whole: raise Damaged("no frame of it can be decoded")
     if promised - end > _TORN: raise Damaged(f"torn, ends after {float(end):.1f} of {promised:.1f} s")
     if lost: raise Damaged(f"damaged, {lost} of its packets cannot be decoded")

@@ -43,6 +43,18 @@ def film(path, pictures, times, rate=25, sound=None, beeps=None, late=0, codec=N
     return path
 
 
+def copied(path, source, later=0):
+    "The packets of a video in another file, so many seconds later."
+    with av.open(str(source)) as bare, av.open(str(path), "w") as output:
+        streams = {stream: output.add_stream_from_template(stream) for stream in bare.streams}
+        for packet in bare.demux():
+            if packet.dts is None: continue
+            shift = round(later / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, streams[packet.stream]
+            output.mux(packet)
+    return path
+
+
 def numbered(n):
     "A picture that says its number in eight stripes, black and white."
     bits = (n >> np.arange(8)) & 1
@@ -141,6 +153,19 @@ def test_a_torn_video_is_answered_up_to_there_and_then_says_so(people, tmp_path)
         assert last.keys() == {"file", "error"} and f"{torn}: torn, ends after" in last["error"]
         written = [seconds for seconds, _ in video.frames(tmp_path / "shown" / command._shown_name(torn, tmp_path))]
         assert written == pytest.approx([line["seconds"] for line in lines], abs=0.01)
+
+
+@pytest.mark.parametrize("later", [1, 10])
+@pytest.mark.parametrize("kind", ["mkv", "webm", "mp4", "mov", "ts", "flv"])
+def test_a_video_that_keeps_the_times_of_a_longer_one_is_torn_only_where_it_is(kind, later, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (50, 64, 128, 3), np.uint8)
+    source = film(tmp_path / f"film.{'webm' if kind == 'webm' else 'mp4'}", noise, CONSTANT[:50])
+    path = copied(tmp_path / f"kept.{kind}", source, later)
+    assert [seconds for seconds, _ in video.frames(path)] == pytest.approx([0, 0.52, 1, 1.52], abs=0.025)
+    if kind not in ("mkv", "webm"): return
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(video.Damaged, match=rf"torn, ends after [0-9.]+ of {later + 2}\.0 s"):
+        list(video.frames(path))
 
 
 def test_packets_that_cannot_be_decoded_are_left_out_and_counted(tmp_path):
