@@ -339,7 +339,25 @@ def test_the_drawn_video_plays_in_step_with_its_sound(kind, sound, kept, late, t
         assert seconds[0] == pytest.approx(4, abs=0.1) and seconds[1] > 3.4
         own = [frame.time for frame in bare.decode(video=0)]
         times = [frame.time for frame in drawn.decode(video=0)]
-        assert times == pytest.approx([time - own[0] for time in own], abs=1e-3)
+        start = bare.start_time / av.time_base  # of the pictures, or of a sound that comes earlier
+        assert times == pytest.approx([time - start for time in own], abs=1e-3)
+
+
+@pytest.mark.parametrize("later", [0, 10])
+@pytest.mark.parametrize("kind, sound", [("mp4", "aac"), ("mkv", "aac"), ("webm", "libopus"), ("ts", "aac")])
+def test_what_is_heard_before_the_first_picture_counts(kind, sound, later, tmp_path):
+    "As recorders of screens make it: sound from the start, pictures from the third second on."
+    dark, white = np.full((64, 96, 3), 20, np.uint8), np.full((64, 96, 3), 250, np.uint8)
+    pictures, times = [dark] * 25 + [white] * 25, 3 + np.arange(50) / 25
+    first = "mp4" if later and kind == "mkv" else kind  # packets of an MKV have no times of decoding to copy
+    path = film(tmp_path / f"first.{first}", pictures, times, 25, sound, 1.0)
+    if later: path = copied(tmp_path / f"later.{kind}", path, later)
+    video.rewrite(path, tmp_path / "drawn.mp4", lambda seconds, image: image)
+    for file in (path, tmp_path / "drawn.mp4"):
+        seen = [seconds for seconds, _ in video.frames(file)]
+        assert seen == pytest.approx([3, 3.5, 4, 4.5], abs=0.05)
+    flash, beep = flash_and_beep(tmp_path / "drawn.mp4")
+    assert flash == pytest.approx(4, abs=0.05) and beep == pytest.approx(1, abs=0.05)
 
 
 def test_a_drawn_video_of_odd_size_shows_the_same(tmp_path):
