@@ -90,10 +90,7 @@ def _timed(frames, stream, start) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         last = seconds
         yield seconds, frame
 
-# %% ../nbs/47_video.ipynb #cd6a20ce
-_TORN = 0.5  # seconds that may be missing of what the header promises
-
-
+# %% ../nbs/47_video.ipynb #410ab7fe
 class Damaged(ValueError):
     "A video of which some could be read, and not all."
 
@@ -106,6 +103,9 @@ def _packets(container):
         return
     except av.error.FFmpegError as error:
         raise Damaged(f"damaged, read to there ({_reason(error)})") from error
+
+# %% ../nbs/47_video.ipynb #65e3f599
+_TORN = 0.5  # seconds that may be missing of what the header promises
 
 
 def _decoded(container, stream, other: Callable = lambda packet: None) -> Iterator[av.VideoFrame]:
