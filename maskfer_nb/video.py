@@ -69,12 +69,17 @@ def is_video(
     except ValueError:
         return False
 
-# %% ../nbs/47_video.ipynb #99cab310
-def _timed(frames, stream) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-    "Seconds since the stream's start, and the frame."
+# %% ../nbs/47_video.ipynb #34d61761
+def _start(container, stream) -> Fraction | None:
+    "Seconds at which the first of pictures and sounds starts; None where no start is stated."
+    streams = (stream, *container.streams.audio)
+    return min((each.start_time * each.time_base for each in streams if each.start_time is not None), default=None)
+
+
+def _timed(frames, stream, start) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    "Seconds since the start, or since the first frame where that is None, and the frame."
     step = 1 / (stream.average_rate or stream.guessed_rate or Fraction(25))
-    start, last = stream.start_time, -step
-    start = start and start * stream.time_base
+    last = -step
     for frame in frames:
         time = None if frame.pts is None else frame.pts * frame.time_base
         if start is None: start = time
@@ -85,10 +90,7 @@ def _timed(frames, stream) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         last = seconds
         yield seconds, frame
 
-# %% ../nbs/47_video.ipynb #820fb9a3
-_TORN = 0.5  # seconds that may be missing of what the header promises
-
-
+# %% ../nbs/47_video.ipynb #410ab7fe
 class Damaged(ValueError):
     "A video of which some could be read, and not all."
 
@@ -97,8 +99,13 @@ def _packets(container):
     "All packets. Raises Damaged where reading stops before the end."
     try:
         yield from container.demux()
+    except IndexError:  # a stream is new, and the packets of the others have all been read
+        return
     except av.error.FFmpegError as error:
         raise Damaged(f"damaged, read to there ({_reason(error)})") from error
+
+# %% ../nbs/47_video.ipynb #65e3f599
+_TORN = 0.5  # seconds that may be missing of what the header promises
 
 
 def _decoded(container, stream, other: Callable = lambda packet: None) -> Iterator[av.VideoFrame]:
@@ -119,12 +126,13 @@ def _decoded(container, stream, other: Callable = lambda packet: None) -> Iterat
             continue
         yield from decoded
         whole += len(decoded)
-    promised = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
+    start, stated = ((number or 0) / av.time_base for number in (container.start_time, container.duration))
+    promised = stated if 0 <= start < stated else start + stated
     if not whole: raise Damaged("no frame of it can be decoded")
     if promised - end > _TORN: raise Damaged(f"torn, ends after {float(end):.1f} of {promised:.1f} s")
     if lost: raise Damaged(f"damaged, {lost} of its packets cannot be decoded")
 
-# %% ../nbs/47_video.ipynb #4d473708
+# %% ../nbs/47_video.ipynb #03639865
 def _upright(frame, stream) -> np.ndarray:
     "A frame as it is shown, (H, W, 3) uint8 RGB."
     width = round(frame.width * (stream.sample_aspect_ratio or 1))
@@ -153,7 +161,8 @@ def frames(
     last = -1
     with opened(path) as (container, stream):
         try:
-            for seconds, frame in _told(_timed(_decoded(container, stream), stream), container, path):
+            times = _timed(_decoded(container, stream), stream, _start(container, stream))
+            for seconds, frame in _told(times, container, path):
                 number = math.floor((seconds + Fraction(1, 1000)) / every)  # some containers keep whole milliseconds
                 if number > last: yield float(seconds), _upright(frame, stream)
                 last = max(last, number)
@@ -258,7 +267,7 @@ def _sounds(container, output, zero) -> dict:
             how[stream] = partial(_recoded, stream=aac, output=output, zero=zero)
     return how
 
-# %% ../nbs/47_video.ipynb #68a2be0e
+# %% ../nbs/47_video.ipynb #8eb9d067
 def _readable(frames):
     "Frames up to where a video is damaged."
     try:
@@ -273,9 +282,10 @@ def _rewrite(path, change, size, partial_path):
         video.height, video.width = (side + side % 2 for side in size)  # H.264 takes even sides
         video.codec_context.time_base, video.pix_fmt = _TICKS, "yuv420p"
         video.codec_context.flags |= av.codec.context.Flags.frame_duration  # else the last one is cut short
-        sounds = _sounds(container, output, (stream.start_time or 0) * stream.time_base)
+        start = _start(container, stream)
+        sounds = _sounds(container, output, start or 0)
         of_sound = lambda packet: packet.stream in sounds and sounds[packet.stream](packet)
-        shown = _timed(_readable(_decoded(container, stream, of_sound)), stream)
+        shown = _timed(_readable(_decoded(container, stream, of_sound)), stream, start)
         for seconds, frame in _told(shown, container, path):
             drawn = av.VideoFrame.from_ndarray(change(float(seconds), _upright(frame, stream)))
             drawn = drawn.reformat(video.width, video.height, "yuv420p")

@@ -43,6 +43,18 @@ def film(path, pictures, times, rate=25, sound=None, beeps=None, late=0, codec=N
     return path
 
 
+def copied(path, source, later=0):
+    "The packets of a video in another file, so many seconds later."
+    with av.open(str(source)) as bare, av.open(str(path), "w") as output:
+        streams = {stream: output.add_stream_from_template(stream) for stream in bare.streams}
+        for packet in bare.demux():
+            if packet.dts is None: continue
+            shift = round(later / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, streams[packet.stream]
+            output.mux(packet)
+    return path
+
+
 def numbered(n):
     "A picture that says its number in eight stripes, black and white."
     bits = (n >> np.arange(8)) & 1
@@ -93,6 +105,16 @@ def test_two_recordings_put_one_behind_the_other_go_on(tmp_path):
     assert seen == pytest.approx(np.arange(12) / 2, abs=0.05)
 
 
+def test_a_stream_that_begins_within_a_file_leaves_the_others_readable(tmp_path):
+    silent = film(tmp_path / "silent.flv", [numbered(0)] * 500, np.arange(500) / 25, codec="h264").read_bytes()
+    heard = film(tmp_path / "heard.flv", [numbered(0)] * 50, CONSTANT[:50], 25, "aac", 1, codec="h264").read_bytes()
+    (tmp_path / "late.flv").write_bytes(silent + heard[13:])  # without the header
+    video.rewrite(tmp_path / "late.flv", tmp_path / "drawn.mp4", lambda seconds, image: image)
+    for name in ("late.flv", "drawn.mp4"):
+        seen = [seconds for seconds, _ in video.frames(tmp_path / name, every=1)]
+        assert seen == pytest.approx(range(22), abs=0.05)
+
+
 @pytest.mark.parametrize("every", [0, -1])
 def test_no_time_between_frames_is_refused(every, tmp_path):
     film(tmp_path / "film.mp4", [numbered(0)] * 25, CONSTANT[:25])
@@ -131,6 +153,19 @@ def test_a_torn_video_is_answered_up_to_there_and_then_says_so(people, tmp_path)
         assert last.keys() == {"file", "error"} and f"{torn}: torn, ends after" in last["error"]
         written = [seconds for seconds, _ in video.frames(tmp_path / "shown" / command._shown_name(torn, tmp_path))]
         assert written == pytest.approx([line["seconds"] for line in lines], abs=0.01)
+
+
+@pytest.mark.parametrize("later", [1, 10])
+@pytest.mark.parametrize("kind", ["mkv", "webm", "mp4", "mov", "ts", "flv"])
+def test_a_video_that_keeps_the_times_of_a_longer_one_is_torn_only_where_it_is(kind, later, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (50, 64, 128, 3), np.uint8)
+    source = film(tmp_path / f"film.{'webm' if kind == 'webm' else 'mp4'}", noise, CONSTANT[:50])
+    path = copied(tmp_path / f"kept.{kind}", source, later)
+    assert [seconds for seconds, _ in video.frames(path)] == pytest.approx([0, 0.52, 1, 1.52], abs=0.025)
+    if kind not in ("mkv", "webm"): return
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(video.Damaged, match=rf"torn, ends after [0-9.]+ of {later + 2}\.0 s"):
+        list(video.frames(path))
 
 
 def test_packets_that_cannot_be_decoded_are_left_out_and_counted(tmp_path):
@@ -304,7 +339,25 @@ def test_the_drawn_video_plays_in_step_with_its_sound(kind, sound, kept, late, t
         assert seconds[0] == pytest.approx(4, abs=0.1) and seconds[1] > 3.4
         own = [frame.time for frame in bare.decode(video=0)]
         times = [frame.time for frame in drawn.decode(video=0)]
-        assert times == pytest.approx([time - own[0] for time in own], abs=1e-3)
+        start = bare.start_time / av.time_base  # of the pictures, or of a sound that comes earlier
+        assert times == pytest.approx([time - start for time in own], abs=1e-3)
+
+
+@pytest.mark.parametrize("later", [0, 10])
+@pytest.mark.parametrize("kind, sound", [("mp4", "aac"), ("mkv", "aac"), ("webm", "libopus"), ("ts", "aac")])
+def test_what_is_heard_before_the_first_picture_counts(kind, sound, later, tmp_path):
+    "As recorders of screens make it: sound from the start, pictures from the third second on."
+    dark, white = np.full((64, 96, 3), 20, np.uint8), np.full((64, 96, 3), 250, np.uint8)
+    pictures, times = [dark] * 25 + [white] * 25, 3 + np.arange(50) / 25
+    first = "mp4" if later and kind == "mkv" else kind  # packets of an MKV have no times of decoding to copy
+    path = film(tmp_path / f"first.{first}", pictures, times, 25, sound, 1.0)
+    if later: path = copied(tmp_path / f"later.{kind}", path, later)
+    video.rewrite(path, tmp_path / "drawn.mp4", lambda seconds, image: image)
+    for file in (path, tmp_path / "drawn.mp4"):
+        seen = [seconds for seconds, _ in video.frames(file)]
+        assert seen == pytest.approx([3, 3.5, 4, 4.5], abs=0.05)
+    flash, beep = flash_and_beep(tmp_path / "drawn.mp4")
+    assert flash == pytest.approx(4, abs=0.05) and beep == pytest.approx(1, abs=0.05)
 
 
 def test_a_drawn_video_of_odd_size_shows_the_same(tmp_path):
