@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['as_json', 'annotated', 'predict', 'take_up', 'add_predict', 'add_export', 'add_train', 'main']
 
-# %% ../nbs/43_command.ipynb #a1646b9e
+# %% ../nbs/43_command.ipynb #622c167b
 import argparse
 import json
 import os
@@ -22,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from . import masking, video
-from .files import write_whole
+from .files import write_json, write_whole
 from .pictures import SUFFIXES, is_picture, read_image
 from .predictor import MaskedFER, cut
 
@@ -98,11 +98,11 @@ def _of_pictures(model: MaskedFER, top: Path, folder: Path | None, cropped: bool
         except ValueError as error:
             yield dict(file=name.as_posix(), error=str(error))
 
-# %% ../nbs/43_command.ipynb #4b0c1e98
+# %% ../nbs/43_command.ipynb #078891ec
 def _shown_name(path: Path, top: Path) -> Path:
     "Where a file's annotated video goes, below the folder for these: an MP4 by its name, and by none that another has."
     shown = name = path.relative_to(top)
-    while shown.suffix.lower() != ".mp4" or shown != name and (top / shown).exists():
+    while shown.suffix.lower() != ".mp4" or shown != name and os.path.exists(top / shown):
         shown = shown.with_name(shown.name + ".mp4")
     return shown
 
@@ -114,7 +114,7 @@ def _looks(path: Path, every: float, cropped: bool) -> Iterator[tuple]:
     except ValueError as error:
         yield error, []
 
-# %% ../nbs/43_command.ipynb #e78006ed
+# %% ../nbs/43_command.ipynb #8cf9837d
 def _of_video(
     model: MaskedFER, top: Path, folder: Path | None, every: float, cropped: bool, path: Path
 ) -> Iterator[dict]:
@@ -139,6 +139,7 @@ def _of_video(
     out = folder / _shown_name(path, top)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if len(os.fsencode(out.name)) > 255: raise ValueError(f"{path}: has too long a name for .mp4 to be added")
         video.rewrite(path, out, drawn)
     except ValueError as error:
         yield line | dict(error=str(error))
@@ -157,7 +158,27 @@ def _looked(look, paths: list) -> list:
     "All at once, as it comes from another process."
     return list(look(paths))
 
-# %% ../nbs/43_command.ipynb #89d121e1
+# %% ../nbs/43_command.ipynb #019060c6
+def _answers(look, groups: list, jobs: int, done: int) -> Iterator[dict]:
+    "What `look` says of groups of files, after so many others; a bar shows how far it is."
+    jobs = max(1, min(jobs if jobs > 0 else os.cpu_count(), len(groups)))
+    each = map(look, groups) if jobs == 1 else masking.in_processes(partial(_looked, look), groups, jobs)
+    total = done + sum(map(len, groups))
+    with tqdm(total=total, initial=done, desc="predicting", unit="file", delay=2) as bar:
+        last = None
+        for line in chain.from_iterable(each):
+            bar.update(line["file"] != last)
+            last = line["file"]
+            yield line
+
+# %% ../nbs/43_command.ipynb #9c6bac8d
+def _replace_none(folder: Path, top: Path, files: list):
+    "Raises ValueError where an annotated picture or video would replace a file."
+    for path in files:
+        for there in (folder / path.relative_to(top), folder / _shown_name(path, top)):
+            if os.path.lexists(there): raise ValueError(f"{there}: is there already; name another folder")
+
+
 def predict(
     source: str | Path,  # a picture, a video, or a folder tree of them
     weights: str | Path | None = None,  # see MaskedFER.from_pretrained
@@ -166,12 +187,13 @@ def predict(
     skip: frozenset = frozenset(),  # files, as the dicts name them
     cropped: bool = False,  # each picture is a face, cut out already
     jobs: int = -1,  # processes; -1 for one a core
+    goes_on: bool = False,  # an interrupted run, whose annotated pictures may be replaced
 ) -> Iterator[dict]:
     """A dict a picture or frame: file, seconds in a video, and faces as `as_json` gives them, or the error.
 
     Faces of a video have their `id` there, and a damaged one has its error after its frames. Every file of a folder has
     a dict, but those that `masking.files_in` leaves alone. Raises ValueError where there is nothing to look at, or
-    where annotated pictures would replace their own input."""
+    where annotated pictures would replace a file."""
     source, folder = Path(source), Path(folder) if folder else None
     if not source.exists(): raise ValueError(f"{source}: no such file or folder")
     if every <= 0: raise ValueError(f"every {every} seconds: more than 0 are needed; 0.001 takes every frame")
@@ -180,33 +202,42 @@ def predict(
         raise ValueError(f"{folder}: would overwrite its own input; name another folder")
     files = masking.files_in(source, folder) if source.is_dir() else [source]
     if not files: raise ValueError(f"{source}: no pictures or videos in it")
-    groups = _groups([path for path in files if path.relative_to(top).as_posix() not in skip])
+    left = [path for path in files if path.relative_to(top).as_posix() not in skip]
+    if folder and not goes_on: _replace_none(folder, top, left)
     look = partial(_look, MaskedFER.from_pretrained(weights), top, folder, every, cropped)
-    jobs = max(1, min(jobs if jobs > 0 else os.cpu_count(), len(groups)))
-    each = map(look, groups) if jobs == 1 else masking.in_processes(partial(_looked, look), groups, jobs)
-    left = sum(map(len, groups))
-    with tqdm(total=len(files), initial=len(files) - left, desc="predicting", unit="file", delay=2) as bar:
-        last = None
-        for line in chain.from_iterable(each):
-            bar.update(line["file"] != last)
-            last = line["file"]
-            yield line
+    return _answers(look, _groups(left), jobs, len(files) - len(left))
 
-# %% ../nbs/43_command.ipynb #10fc684d
+# %% ../nbs/43_command.ipynb #4cd6bb66
+_BEGIN = b'{"file": '  # of every line that `predict` gives
+
+
+def _asked_file(out: Path) -> Path:
+    return out.with_name(f".{out.name}.asked.json")
+
+
+def _asked(out: Path) -> dict | None:
+    "What was asked of the run that wrote `out`."
+    path = _asked_file(out)
+    return json.loads(path.read_text()) if out.exists() and path.exists() else None
+
+# %% ../nbs/43_command.ipynb #42e0ce20
 def take_up(
     out: Path,  # lines that `predict` gave, perhaps of an interrupted run
+    asked: dict | None = None,  # what they must answer
 ) -> frozenset:
     """The files that need not be looked at again.
 
-    A torn line is cut off, and so are a last video's, which may lack some. Raises ValueError where the lines are none
-    of `predict`'s."""
+    A torn line is cut off, and so are a last video's, which may lack some. Raises ValueError, and cuts nothing, where
+    the lines are none of `predict`'s, or answer something else."""
     if not out.exists(): return frozenset()
     begins, is_video = {}, False  # file → where its first line begins; whether the last line's is a video
     with open(out, "r+b") as lines:
         end = 0
         for line in lines:
-            if not line.endswith(b"\n"): break
+            torn = not line.endswith(b"\n")
+            if torn and (line.startswith(_BEGIN) or _BEGIN.startswith(line)): break
             try:
+                if torn: raise ValueError("no answer, nor the beginning of one")
                 said = json.loads(line)
                 is_video = "seconds" in said or is_video and said["file"] in begins
                 begins.setdefault(said["file"], end)
@@ -214,6 +245,9 @@ def take_up(
                 wrong = f"line {len(begins) + 1} is not an answer of `maskfer predict`"
                 raise ValueError(f"{out}: {wrong}; name another file") from None
             end += len(line)
+        if asked and out.stat().st_size and _asked(out) != asked:
+            before = _asked(out) or "unknown ones"
+            raise ValueError(f"{out}: answers not this source and these options but {before}; name another file")
         if is_video: end = begins.popitem()[1]
         lines.truncate(end)
     return frozenset(begins)
@@ -251,12 +285,16 @@ def add_predict(
     option("--jobs", type=int, default=-1, help="processes (default: one a core)")
     command.set_defaults(run=_predict)
 
-# %% ../nbs/43_command.ipynb #419ad55b
-def _predict(source: Path, out: Path | None, **options):
+# %% ../nbs/43_command.ipynb #a5d1f6f3
+def _predict(source: Path, out: Path | None, folder: Path | None, jobs: int, **options):
     errors, skip = 0, frozenset()
-    if out: skip = take_up(out) | {Path(os.path.relpath(out.resolve(), source.resolve())).as_posix()}
+    asked = dict(source=str(source.resolve()), annotated=str(folder.resolve()) if folder else None) | options
+    if out: skip = take_up(out, asked) | {Path(os.path.relpath(out.resolve(), source.resolve())).as_posix()}
+    goes_on = bool(out) and _asked(out) == asked
+    answers = predict(source, folder=folder, jobs=jobs, skip=skip, goes_on=goes_on, **options)
     with open(out, "a") if out else nullcontext(sys.stdout) as lines:
-        for line in predict(source, skip=skip, **options):
+        if out: write_json(_asked_file(out), asked)
+        for line in answers:
             errors += "error" in line
             print(json.dumps(line), file=lines, flush=True)
     if source.is_file() and errors: sys.exit(1)

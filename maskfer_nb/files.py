@@ -6,7 +6,7 @@
 __all__ = ['root', 'extra', 'write_whole', 'write_json', 'sweep', 'hold', 'end_with_parent', 'check_room', 'file_hash',
            'imported', 'code_files', 'code_cells', 'as_python', 'code_hash']
 
-# %% ../nbs/90_files.ipynb #1ded6f3c
+# %% ../nbs/90_files.ipynb #87012a72
 import ast
 import functools
 import hashlib
@@ -16,6 +16,7 @@ import socket
 import tempfile
 import threading
 import time
+import zlib
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -40,7 +41,7 @@ def extra(
         line = f"{error.name} is missing: pip install 'maskfer_nb[{name}]'"
         raise ModuleNotFoundError(line, name=error.name) from None
 
-# %% ../nbs/90_files.ipynb #e7a45d13
+# %% ../nbs/90_files.ipynb #51d6e0c5
 def _partial(process: int | str, name: str) -> str:
     return f".partial-{process}@{socket.gethostname()}-{name}"
 
@@ -48,7 +49,8 @@ def _partial(process: int | str, name: str) -> str:
 def write_whole(path: str | Path, write):
     "Call `write` on a temporary name beside `path`, then rename: a file is there whole or not at all."
     path = Path(path)
-    partial = path.with_name(_partial(os.getpid(), path.name))
+    short = f"{zlib.crc32(os.fsencode(path.name)):08x}{path.suffix[:12]}"
+    partial = path.with_name(_partial(os.getpid(), short))
     try:
         write(partial)
         os.replace(partial, path)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['asked_mask', 'mask_picture', 'write_picture', 'mask_file', 'in_processes', 'files_in', 'mask_folder', 'add_command']
 
-# %% ../nbs/26_masking.ipynb #d93c85f9
+# %% ../nbs/26_masking.ipynb #02157fdd
 import argparse
 import csv
 import io
@@ -16,6 +16,8 @@ import os
 import sys
 import zlib
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import lru_cache, reduce
 from itertools import chain, starmap, zip_longest
 from pathlib import Path
@@ -137,15 +139,30 @@ def _mask_group(tasks: list) -> list:
     columns = zip(*zip_longest(*starmap(_steps, tasks)))  # what each task yields; zip_longest goes step by step
     return [next(reasons for reasons in column if reasons is not None) for column in columns]
 
-# %% ../nbs/26_masking.ipynb #b9df2f42
+# %% ../nbs/26_masking.ipynb #010182e1
+@contextmanager
+def _one_line():
+    try:
+        yield
+    except BrokenProcessPool:
+        raise ChildProcessError("a process was killed, perhaps for want of memory; try --jobs 1 (`mask`, and `predict` "
+                                "with --out, go on where they stopped)") from None
+
+
+def _each(results):
+    with _one_line(): yield from results
+
+
 def in_processes(function, tasks: list, jobs: int):
-    "The results of `function` over tasks, in order, by so many processes."
+    """The results of `function` over tasks, in order, by so many processes.
+
+    Raises ChildProcessError where one of them is killed."""
     if jobs == 1: return map(function, tasks)
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # ends OpenCV's threads: a forked process would wait for them in vain
     try:
-        return ProcessPoolExecutor(jobs, context, cv2.setNumThreads, (1,)).map(function, tasks)
+        with _one_line(): return _each(ProcessPoolExecutor(jobs, context, cv2.setNumThreads, (1,)).map(function, tasks))
     finally:
         cv2.setNumThreads(threads)
 
@@ -179,15 +196,22 @@ def _names(source: Path, out: Path) -> list:
     if not (found := files_in(source, out)): raise ValueError(f"{source}: no pictures in it")
     return [path.relative_to(source) for path in found]
 
-# %% ../nbs/26_masking.ipynb #c34d7b5a
+# %% ../nbs/26_masking.ipynb #55b7d590
 def _keep_options(out: Path, options: dict):
-    "Write a run's options to its folder; raises ValueError where other ones are kept there."
+    "Write a run's options to its folder; raises ValueError where other ones, or files of no run, are kept there."
     kept = out / "mask.json"
     if kept.exists() and (before := json.loads(kept.read_text())) != options:
         raise ValueError(f"{out}: holds pictures made with other options, {before}; name another folder")
+    if not kept.exists() and (files_in(out) or (out / "rejects.csv").exists()):
+        raise ValueError(f"{out}: holds files that are not of `maskfer mask`; name another folder")
     write_json(kept, options)
 
-# %% ../nbs/26_masking.ipynb #aac4a5bd
+# %% ../nbs/26_masking.ipynb #1f64ebb4
+def _write_record(record: Path, done: dict):
+    lines = [json.dumps([name, reasons]) + "\n" for name, reasons in done.items()]
+    write_whole(record, lambda partial: partial.write_text("".join(lines)))
+
+
 def _record_of_a_whole_run(record: Path, out: Path, names: list):
     "Write the record as it was at the end of the run that made what is in `out`."
     told = {}
@@ -195,8 +219,7 @@ def _record_of_a_whole_run(record: Path, out: Path, names: list):
         with open(out / "rejects.csv", newline="", encoding="utf-8") as file:
             for name, reason in csv.reader(file): told.setdefault(name, []).append(reason)
     written = [name.as_posix() for name in names if (out / name).exists()]
-    lines = [json.dumps([name, told.get(name, [])]) + "\n" for name in written]
-    write_whole(record, lambda partial: partial.write_text("".join(lines)))
+    _write_record(record, {name: told.get(name, []) for name in written})
 
 
 def _finished(record: Path, out: Path, names: list) -> dict:
@@ -205,6 +228,17 @@ def _finished(record: Path, out: Path, names: list) -> dict:
     *whole, torn = record.read_text().split("\n")
     if torn: os.truncate(record, record.stat().st_size - len(torn.encode()))
     return dict(map(json.loads, whole))
+
+# %% ../nbs/26_masking.ipynb #4377a054
+def _forget_replaced(record: Path, source: Path, out: Path, done: dict):
+    "Take those whose picture is newer than the masked one out of what is done, of the record and of `out`."
+    both = ((name, source / name, out / name) for name in done)
+    present = [each for each in both if each[1].exists() and each[2].exists()]
+    replaced = [(name, made) for name, bare, made in present if bare.stat().st_mtime_ns > made.stat().st_mtime_ns]
+    if not replaced: return
+    for name, _ in replaced: del done[name]
+    _write_record(record, done)
+    for _, made in replaced: made.unlink()
 
 # %% ../nbs/26_masking.ipynb #43a26195
 def _seed(seed: int, name: Path) -> int:
@@ -217,7 +251,7 @@ def _tasks(source: Path, out: Path, names: list, options: dict) -> list:
     own = lambda name: options | dict(seed=_seed(options["seed"], name))
     return [(source / name, out / name, *own(name).values()) for name in names]
 
-# %% ../nbs/26_masking.ipynb #6b5ec391
+# %% ../nbs/26_masking.ipynb #4139a630
 def _check(source: Path, kind: str, color: str, fit: str, seed: int, backend: str):
     "Raises ValueError where a source or options are of no use, before anything is written."
     if not source.exists(): raise ValueError(f"{source}: no such file or folder")
@@ -231,6 +265,7 @@ def _check(source: Path, kind: str, color: str, fit: str, seed: int, backend: st
 def _mask_rest(source: Path, out: Path, names: list, options: dict, jobs: int, record: Path) -> dict:
     "Mask those pictures that are not done, and keep the record; returns the reasons of all, by name."
     done = _finished(record, out, names)
+    _forget_replaced(record, source, out, done)
     waiting = [name for name in names if name.as_posix() not in done]
     if jobs < 1: jobs = os.cpu_count()
     groups = _groups(_tasks(source, out, waiting, options), min(16, -(-len(waiting) // (4 * jobs))))
@@ -248,10 +283,11 @@ def _write_table(path: Path, rows: list):
     with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         csv.writer(file).writerows(rows)
 
-# %% ../nbs/26_masking.ipynb #18836592
+# %% ../nbs/26_masking.ipynb #89b9ab95
 def _mask_one(source: Path, out: Path, options: dict) -> list:
     output = out if out.suffix.lower() in SUFFIXES else out / source.name
     if output.resolve() == source.resolve(): raise ValueError(f"{output}: would overwrite its own input")
+    if output.exists(): raise ValueError(f"{output}: is there already; name another file")
     return [(source.name, reason) for reason in mask_file(source, output, **options)]
 
 
@@ -275,7 +311,7 @@ def mask_folder(
     names = _names(source, out)
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
-    _keep_options(out, options)
+    _keep_options(out, dict(source=str(source.resolve())) | options)
     record = out / ".masked.jsonl"
     done = _mask_rest(source, out, names, options, jobs, record)
     rejects = [(name.as_posix(), reason) for name in names for reason in done[name.as_posix()]]
@@ -283,11 +319,11 @@ def mask_folder(
     record.unlink(missing_ok=True)
     return rejects
 
-# %% ../nbs/26_masking.ipynb #48a13d30
+# %% ../nbs/26_masking.ipynb #79904104
 _MANUAL = """\
 Pictures: JPEG, PNG, WebP, BMP, TIFF, GIF, and HEIF with `pip install pillow-heif`; any bit depth and colour model in,
 8 bits out, upright, without camera data. What could not be masked, or is no picture, is listed with its reason in
-OUT/rejects.csv. A run that was interrupted goes on when it is started again. Inputs are never overwritten.
+OUT/rejects.csv. A run that was interrupted goes on when it is started again. Only what it wrote is ever overwritten.
 
 examples:
   maskfer mask photos masked

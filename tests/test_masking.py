@@ -1,5 +1,6 @@
 """`maskfer mask`: every format in, nothing lost, nothing overwritten."""
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from maskfer_nb import command, faces, masking, sources
+from maskfer_nb import command, faces, files, masking, sources
 from maskfer_nb.landmarks import find
 
 
@@ -232,3 +233,97 @@ def test_a_killed_run_goes_on_with_the_same_bytes_and_keeps_its_reasons(face, tm
     content = lambda folder: {path.name: path.read_bytes() for path in folder.iterdir()}
     assert content(out) == content(tmp_path / "undisturbed")
     assert masking.mask_folder(here, out, "random", "random", jobs=1) == undisturbed
+
+
+@pytest.mark.parametrize("there", ["one.png", "deeper/two.jpg", "other.png", "rejects.csv"])
+def test_a_folder_with_files_of_others_is_refused(folder, tmp_path, there):
+    out = tmp_path / "out"
+    (out / there).parent.mkdir(parents=True)
+    (out / there).write_bytes(b"somebody's")
+    with pytest.raises(ValueError, match="out: holds files that are not of `maskfer mask`; name another folder"):
+        masking.mask_folder(folder, out, jobs=1)
+    assert [path for path in out.rglob("*") if path.is_file()] == [out / there]
+    assert (out / there).read_bytes() == b"somebody's"
+
+
+def test_pictures_of_another_folder_are_not_taken_for_masked(face, folder, tmp_path):
+    "Cameras repeat their names."
+    masking.mask_folder(folder, tmp_path / "out", jobs=1)
+    other = tmp_path / "other"
+    other.mkdir()
+    face.rotate(9).save(other / "one.png")
+    with pytest.raises(ValueError, match="other options, {'source': '.*/in'"):
+        masking.mask_folder(other, tmp_path / "out", jobs=1)
+
+
+def test_a_folder_above_its_input_is_refused(folder, tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "one.png")
+    before = (tmp_path / "one.png").read_bytes()
+    with pytest.raises(ValueError, match="name another folder"): masking.mask_folder(folder, tmp_path, jobs=1)
+    assert (tmp_path / "one.png").read_bytes() == before and not (tmp_path / "mask.json").exists()
+
+
+def test_a_replaced_picture_is_masked_again(face, folder, tmp_path):
+    out, later = tmp_path / "out", time.time() + 9
+    rejects = masking.mask_folder(folder, out, jobs=1)
+    before = {path: path.read_bytes() for path in (out / "one.png", out / "deeper/two.jpg")}
+    face.rotate(9).save(folder / "one.png")
+    os.utime(folder / "one.png", (later, later))
+    assert masking.mask_folder(folder, out, jobs=1) == rejects
+    assert [path.name for path in before if path.read_bytes() != before[path]] == ["one.png"]
+    masking.mask_file(folder / "one.png", tmp_path / "again.png", seed=masking._seed(0, Path("one.png")),
+                      backend=masking.landmarks.backend_here())
+    assert (out / "one.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+    Image.new("RGB", (150, 150), "grey").save(folder / "one.png")
+    os.utime(folder / "one.png", (later, later))
+    again = masking.mask_folder(folder, out, jobs=1)
+    assert {name for name, _ in again} == {name for name, _ in rejects} | {"one.png"}
+    assert not (out / "one.png").exists()
+
+
+@pytest.mark.parametrize("into", ["there.png", "."])
+def test_one_picture_replaces_none(folder, tmp_path, into):
+    for name in ("there.png", "one.png"): (tmp_path / name).write_bytes(b"somebody's")
+    with pytest.raises(ValueError, match="png: is there already; name another"):
+        masking.mask_folder(folder / "one.png", tmp_path / into)
+    assert {(tmp_path / name).read_bytes() for name in ("there.png", "one.png")} == {b"somebody's"}
+
+
+@pytest.mark.parametrize("name", ["顔" * 80 + ".png", "x" * 250 + ".webp", "x" * 255, "a." + "y" * 253])
+def test_names_as_long_as_they_may_be(face, tmp_path, name):
+    (tmp_path / "in").mkdir()
+    face.save(tmp_path / "in" / name, "PNG")
+    face.save(tmp_path / "in/short.png")
+    assert masking.mask_folder(tmp_path / "in", tmp_path / "out", jobs=1) == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {name, "short.png", "mask.json", "rejects.csv"}
+
+
+def test_what_a_killed_process_left_under_a_long_name_is_swept(tmp_path):
+    "And what a living one writes is not."
+    code = ("import os, sys; from maskfer_nb.files import write_whole\n"
+            "write_whole(sys.argv[1], lambda partial: partial.touch() or os._exit(0))")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / ("x" * 255))], check=True)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".partial-")
+    def write(partial):
+        partial.touch()
+        files.sweep(tmp_path)
+        assert [*tmp_path.iterdir()] == [partial]
+        partial.write_text("whole")
+    files.write_whole(tmp_path / ("y" * 255), write)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+
+
+def killed(*given):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_one_line_and_the_run_goes_on(folder, tmp_path, monkeypatch):
+    words = ["mask", str(folder), str(tmp_path / "out"), "--jobs", "2"]
+    with monkeypatch.context() as patched:
+        patched.setattr(masking, "_mask_group", killed)
+        with pytest.raises(SystemExit, match="^maskfer: a process was killed, .*; try --jobs 1") as stop:
+            command.main(words)
+    assert "\n" not in str(stop.value)
+    command.main(words)
+    assert (tmp_path / "out/one.png").exists() and (tmp_path / "out/rejects.csv").exists()

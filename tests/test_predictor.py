@@ -1,4 +1,6 @@
 """What an importing user relies on: weights that come along, several faces, and errors that say what was wrong."""
+import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -376,3 +378,109 @@ def test_tensors_without_pixels_are_refused_and_negated_ones_read(model, people)
     with pytest.raises(ValueError, match="without pixels"): model(tensor.to("meta"))
     negated = torch._neg_view(-tensor)
     assert np.array_equal(numbers(model(negated)), numbers(model(tensor)))
+
+
+ANSWER = b'{"file": "0.png", "faces": []}\n'
+
+
+def saved(folder, pictures):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures): Image.fromarray(picture).save(folder / f"{number}.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize("content", [b"a note", b'{"lr": 0.1}', b'{"file": 3', b'{"file"; ', b"3", ANSWER + b"a note",
+                                     ANSWER + b"[", b'{"file": "talk.mp4", "fps": 25}', b'{"file": "0.png"', ANSWER])
+def test_a_file_of_others_keeps_its_bytes(people, tmp_path, content):
+    "Whether or not a text ends its last line."
+    out = tmp_path / "out"
+    out.write_bytes(content)
+    with pytest.raises(SystemExit, match="out: .*; name another file"):
+        command.main(["predict", saved(tmp_path / "in", people[0][:1]), "--out", str(out)])
+    assert out.read_bytes() == content and not (tmp_path / ".out.asked.json").exists()
+
+
+@pytest.mark.parametrize("torn", [0, 1, 5, 9, 20])
+def test_a_torn_answer_is_cut_off_wherever_it_is_torn(tmp_path, torn):
+    (tmp_path / "out").write_bytes(ANSWER + ANSWER[:torn])
+    assert command.take_up(tmp_path / "out") == {"0.png"} and (tmp_path / "out").read_bytes() == ANSWER
+
+
+@pytest.mark.parametrize("words", [["B"], ["A", "--every", "2"], ["A", "--cropped"], ["A", "--annotated", "shown"]])
+def test_another_question_is_not_answered_by_an_earlier_run(people, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for name, some in (("A", people[0][:2]), ("B", people[0][2:4])): saved(tmp_path / name, some)
+    command.main(["predict", "A", "--out", "faces.jsonl", "--jobs", "1"])
+    before = Path("faces.jsonl").read_bytes()
+    with pytest.raises(SystemExit, match="maskfer: faces.jsonl: answers not this .* but {.*; name another") as stop:
+        command.main(["predict", *words, "--out", "faces.jsonl", "--jobs", "1"])
+    assert "\n" not in str(stop.value) and Path("faces.jsonl").read_bytes() == before and not Path("shown").exists()
+    command.main(["predict", str(tmp_path / "A"), "--out", "faces.jsonl"])
+    assert Path("faces.jsonl").read_bytes() == before
+    assert list(pd.read_json("faces.jsonl", lines=True)) == ["file", "faces"]
+
+
+def test_a_refused_question_leaves_nothing_behind(people, tmp_path):
+    with pytest.raises(SystemExit, match="no such file"):
+        command.main(["predict", str(tmp_path / "A"), "--out", str(tmp_path / "faces.jsonl")])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given, shown", [
+    ("in", "other"), ("in/deeper", "in"), ("in", "in/deeper"), ("in/0.png", "other")])
+def test_annotated_pictures_replace_none(people, tmp_path, given, shown):
+    for name in ("other", "in", "in/deeper"): saved(tmp_path / name, people[0][:1])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="0.png: is there already; name another folder"):
+            command.main(["predict", str(tmp_path / given), "--annotated", str(tmp_path / shown), "--out",
+                          str(tmp_path / "faces.jsonl")])
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
+
+
+def test_an_interrupted_run_draws_on(people, tmp_path):
+    "Its last pictures may be there and their lines not."
+    words = ["predict", saved(tmp_path / "in", people[0][:3]), "--annotated", str(tmp_path / "shown"), "--out",
+             str(tmp_path / "faces.jsonl"), "--jobs", "1"]
+    command.main(words)
+    whole, drawn = (tmp_path / "faces.jsonl").read_bytes(), (tmp_path / "shown/2.png").read_bytes()
+    for kept in (0, len(whole) // 2):
+        (tmp_path / "faces.jsonl").write_bytes(whole[:kept])
+        (tmp_path / "shown/2.png").write_bytes(b"torn")
+        command.main(words)
+        assert (tmp_path / "faces.jsonl").read_bytes() == whole and (tmp_path / "shown/2.png").read_bytes() == drawn
+
+
+def killed(*given):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_one_line_and_the_run_goes_on(people, tmp_path, monkeypatch):
+    words = ["predict", saved(tmp_path / "in", people[0][:1] * 20), "--annotated", str(tmp_path / "shown"), "--out",
+             str(tmp_path / "faces.jsonl"), "--jobs", "2"]
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "_looked", killed)
+        with pytest.raises(SystemExit, match="^maskfer: a process was killed, .*; try --jobs 1") as stop:
+            command.main(words)
+    assert "\n" not in str(stop.value)
+    command.main(words)
+    assert (tmp_path / "faces.jsonl").read_bytes().count(b"\n") == 20 == len(list((tmp_path / "shown").iterdir()))
+
+
+@pytest.mark.parametrize("name", ["顔" * 80 + ".png", "x" * 255])
+def test_a_long_name_is_answered_and_drawn(people, tmp_path, name):
+    Image.fromarray(people[0][0]).save(saved(tmp_path / "in", people[0][:1]) + "/" + name, "PNG")
+    lines = list(command.predict(tmp_path / "in", folder=tmp_path / "shown", jobs=1))
+    assert {line["file"] for line in lines if "faces" in line} == {"0.png", name}
+    assert {path.name for path in (tmp_path / "shown").iterdir()} == {"0.png", name}
+
+
+def test_a_video_whose_name_has_no_room_for_more_is_one_line(people, tmp_path):
+    path = Path(saved(tmp_path / "in", people[0][:1])) / ("x" * 251 + ".avi")
+    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (160, 160))
+    for _ in range(3): film.write(people[0][0][..., ::-1])
+    film.release()
+    (tmp_path / "film.avi").rename(path)
+    *_, last = command.predict(tmp_path / "in", folder=tmp_path / "shown", jobs=1)
+    assert last["file"] == path.name and "too long a name" in last["error"]
+    assert [path.name for path in (tmp_path / "shown").iterdir()] == ["0.png"]
