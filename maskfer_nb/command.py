@@ -276,9 +276,9 @@ def add_predict(
     option = command.add_argument
     option("source", metavar="IN", type=Path, help="a picture, a video, or a folder of them")
     option("--annotated", dest="folder", metavar="OUT", type=Path,
-           help="a folder for the pictures and videos (as MP4) with frames round the faces")
+           help="a folder for pictures and videos (as MP4) with frames round the faces; replaces no file")
     option("--out", metavar="FILE", type=Path,
-           help="a file for the lines of JSON; an interrupted run goes on in it (default: the screen)")
+           help="a file for the lines of JSON; the same command goes on in it if interrupted (default: screen)")
     option("--every", type=float, default=0.5, help="seconds between the frames of a video (default: 0.5)")
     option("--cropped", action="store_true", help="each picture is one face, cut out already: answer every one")
     option("--weights", help=_WEIGHTS)
