@@ -64,7 +64,7 @@ class Face(NamedTuple):
         "The likeliest."
         return max(self.expressions, key=self.expressions.get)
 
-# %% ../nbs/41_predictor.ipynb #e40aae51
+# %% ../nbs/41_predictor.ipynb #28090159
 def _is_tensor(picture) -> bool:
     "Whether this is a tensor of torch, which is not loaded to find out."
     return type(picture).__module__.split(".")[0] == "torch" and hasattr(picture, "detach")
@@ -81,22 +81,25 @@ def _bytes(pixels):
     "An array's pixels as uint8. Raises TypeError and ValueError where they have no known range."
     if pixels.dtype == np.uint8: return pixels
     if pixels.dtype == np.uint16: return (pixels >> 8).astype(np.uint8)
-    if pixels.dtype.kind != "f": raise TypeError(f"pixels must be uint8, uint16 or float, not {pixels.dtype}")
-    low, high = pixels.min(), pixels.max()
-    if not 0 <= low <= high <= 1: raise ValueError(f"float pixels are from 0 to 1, not from {low:.3g} to {high:.3g}")
-    return (255 * pixels).round().astype(np.uint8)
+    raise TypeError(f"pixels must be uint8 or uint16, or float from 0 to 1 in a tensor, not {pixels.dtype}")
 
-# %% ../nbs/41_predictor.ipynb #bc472632
+# %% ../nbs/41_predictor.ipynb #9fa2f437
 def _of_tensor(tensor):
     "A tensor's pixels, with the channels last."
-    if tensor.ndim == 3 and tensor.shape[0] not in (1, 3, 4):
+    if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         raise ValueError(f"a tensor's channels come first, (3, H, W), not {tuple(tensor.shape)}")
     if tensor.is_floating_point(): tensor = tensor.float()
     try:
         pixels = tensor.detach().cpu().resolve_neg().numpy()
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"a tensor without pixels ({one_line(error)})") from error
-    return np.moveaxis(pixels, 0, -1) if pixels.ndim == 3 else pixels
+    _check(pixels.shape[1:])
+    if tensor.is_floating_point():
+        low, high = pixels.min(), pixels.max()
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"float pixels are from 0 to 1, not from {low:.3g} to {high:.3g}")
+        pixels = (255 * pixels).round().astype(np.uint8)
+    return np.moveaxis(pixels, 0, -1)
 
 
 def _array(picture) -> np.ndarray:
@@ -176,7 +179,7 @@ def _checked(points):
     if apart.min() < 1: raise ValueError(f"points: eyes {apart.min():.2g} pixels apart; points are given in pixels")
     return found
 
-# %% ../nbs/41_predictor.ipynb #441cfcf4
+# %% ../nbs/41_predictor.ipynb #3b80404e
 class Cut(NamedTuple):
     "A face, cut out of a picture."
     crop: np.ndarray  # (48, 48) uint8
@@ -185,7 +188,7 @@ class Cut(NamedTuple):
 
 
 def cut(
-    picture,  # a path, PIL image, array (H, W[, 1, 3 or 4]) or tensor (1, 3 or 4, H, W); RGB, float from 0 to 1
+    picture,  # a path, PIL image, array (H, W[, 1, 3 or 4]) or tensor (1, 3 or 4, H, W), which may be float; RGB
     boxes=None,  # (N, 4): left, top, right, bottom of each face, pixels
     points=None,  # (N, 68, 2): iBUG points of each face, pixels
     detector: Callable = detector.find,  # from an array (H, W[, 3]) to boxes

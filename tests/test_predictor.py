@@ -252,8 +252,8 @@ def in_every_way(model, image, pixels, path):
     deep = pixels.dtype == np.uint16
     tensor = torch.from_numpy((pixels >> 8).astype(np.uint8) if deep else pixels.copy())
     if tensor.ndim == 3: tensor = tensor.permute(2, 0, 1)
-    arrays = pixels, pixels / (65535 if deep else 255)
-    return [numbers(model(each)) for each in (path, str(path), image, Image.open(path), *arrays, tensor, tensor / 255)]
+    if tensor.ndim == 2: tensor = tensor[None]
+    return [numbers(model(each)) for each in (path, str(path), image, Image.open(path), pixels, tensor, tensor / 255)]
 
 
 @pytest.mark.parametrize("kind", ["grey", "palette", "alpha", "deep", "cmyk", "grey and alpha"])
@@ -279,9 +279,12 @@ def test_exif_turns_a_picture_however_it_comes(model, people, tmp_path, turn):
 
 
 @pytest.mark.parametrize("wrong, said", [
-    (np.full((40, 40, 3), 255.0), "from 0 to 1, not from 255 to 255"),
-    (np.full((40, 40, 3), -0.5, np.float32), "from 0 to 1"),
-    (np.full((40, 40), np.nan), "from 0 to 1"),
+    (torch.full((3, 40, 40), 255.0), "from 0 to 1, not from 255 to 255"),
+    (torch.full((3, 40, 40), -0.5), "from 0 to 1"),
+    (torch.full((1, 40, 40), np.nan), "from 0 to 1"),
+    (np.full((40, 40, 3), 255.0), "not float64"),
+    (np.full((40, 40), 0.5, np.float32), "not float32"),
+    (torch.zeros(40, 40), "channels come first"),
     (torch.full((3, 40, 40), 2.0), "from 0 to 1"),
     (np.zeros((40, 40, 2), np.uint8), "1, 3 or 4 channels, not 2"),
     (np.zeros((40, 40, 3), int), "not int64"),
