@@ -171,7 +171,7 @@ def _answers(look, groups: list, jobs: int, done: int) -> Iterator[dict]:
             last = line["file"]
             yield line
 
-# %% ../nbs/43_command.ipynb #9c6bac8d
+# %% ../nbs/43_command.ipynb #1db4fa73
 def _replace_none(folder: Path, top: Path, files: list):
     "Raises ValueError where an annotated picture or video would replace a file."
     for path in files:
@@ -196,7 +196,7 @@ def predict(
     where annotated pictures would replace a file."""
     source, folder = Path(source), Path(folder) if folder else None
     if not source.exists(): raise ValueError(f"{source}: no such file or folder")
-    if every <= 0: raise ValueError(f"every {every} seconds: more than 0 are needed; 0.001 takes every frame")
+    video.check_every(every)
     top = source if source.is_dir() else source.parent
     if folder and folder.resolve() == top.resolve():
         raise ValueError(f"{folder}: would overwrite its own input; name another folder")

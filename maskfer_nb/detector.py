@@ -78,11 +78,10 @@ def _at_all_sizes(image, least):
         found.append(boxes[boxes[:, 4] >= least] / (*[size / longer] * 4, 1))
     return np.concatenate(found)
 
-# %% ../nbs/22_detector.ipynb #0c537920
+# %% ../nbs/22_detector.ipynb #2a8c7a9a
 def find(
     image: np.ndarray,  # (H, W, 3) uint8 RGB or (H, W) grey
-    sure: float = SURE,  # the score that a face must have, at most 1
-    half_sure: float = HALF_SURE,  # the score that it must have where none has that
+    sure: float = SURE,  # the score that a face must have; where none has, HALF_SURE is enough
 ) -> np.ndarray:  # (N, 5) float: left, top, right, bottom, in pixels of the image, and score, the surest first
     """A box round every face of a picture, masked or not.
 
@@ -90,6 +89,7 @@ def find(
     if image.ndim < 2 or image.shape[2:] not in ((), (3,)) or image.dtype != np.uint8:
         raise ValueError(f"not a uint8 RGB or grey image: {image.dtype}, shape {image.shape}")
     if image.ndim == 2: image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    half_sure = min(sure, HALF_SURE)
     boxes = _at_all_sizes(image, half_sure)
     if (boxes[:, 4] >= sure).any(): return merged(boxes[boxes[:, 4] >= sure])
     mirrored = _at_all_sizes(np.ascontiguousarray(image[:, ::-1]), half_sure)

@@ -79,7 +79,7 @@ def read_bytes(
     if len(content) > most: raise ValueError(f"more than {most:,} bytes")
     return content
 
-# %% ../nbs/20_pictures.ipynb #23e78edf
+# %% ../nbs/20_pictures.ipynb #1821e769
 SUFFIXES = {  # of picture files, and PIL's names of their formats
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF",
     ".tiff": "TIFF", ".gif": "GIF", ".heic": "HEIF", ".heif": "HEIF",
@@ -107,9 +107,13 @@ def _frames(image):
     "How many pictures a file shows."
     return 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
 
+# %% ../nbs/20_pictures.ipynb #d0e8173c
+def upright(
+    image: Image.Image,  # as PIL has opened it
+) -> Image.Image:
+    """The picture decoded, turned by its EXIF, in mode L, LA, RGB or RGBA.
 
-def upright(image):
-    "An opened picture, decoded, turned by its EXIF, in mode L, LA, RGB or RGBA; ValueError where it is none or many."
+    Raises ValueError where it has several frames, pixels of no known range, or more of them than `PIXELS`."""
     if image.width * image.height > PIXELS:
         raise ValueError(f"{image.width} x {image.height}, more than {PIXELS:,} pixels")
     if (frames := _frames(image)) > 1: raise ValueError(f"{frames} frames, not one picture")

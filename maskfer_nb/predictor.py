@@ -64,7 +64,7 @@ class Face(NamedTuple):
         "The likeliest."
         return max(self.expressions, key=self.expressions.get)
 
-# %% ../nbs/41_predictor.ipynb #28090159
+# %% ../nbs/41_predictor.ipynb #e2be56bb
 def _is_tensor(picture) -> bool:
     "Whether this is a tensor of torch, which is not loaded to find out."
     return type(picture).__module__.split(".")[0] == "torch" and hasattr(picture, "detach")
@@ -78,30 +78,28 @@ def _check(size):
 
 
 def _bytes(pixels):
-    "An array's pixels as uint8. Raises TypeError and ValueError where they have no known range."
+    "An array's pixels as uint8. Raises TypeError where they have no known range."
     if pixels.dtype == np.uint8: return pixels
     if pixels.dtype == np.uint16: return (pixels >> 8).astype(np.uint8)
     raise TypeError(f"pixels must be uint8 or uint16, or float from 0 to 1 in a tensor, not {pixels.dtype}")
 
-# %% ../nbs/41_predictor.ipynb #9fa2f437
+# %% ../nbs/41_predictor.ipynb #e16929ad
 def _of_tensor(tensor):
     "A tensor's pixels, with the channels last."
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         raise ValueError(f"a tensor's channels come first, (3, H, W), not {tuple(tensor.shape)}")
+    _check(tensor.shape[1:])
     if tensor.is_floating_point(): tensor = tensor.float()
     try:
-        pixels = tensor.detach().cpu().resolve_neg().numpy()
+        pixels = np.moveaxis(tensor.detach().cpu().resolve_neg().numpy(), 0, -1)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"a tensor without pixels ({one_line(error)})") from error
-    _check(pixels.shape[1:])
-    if tensor.is_floating_point():
-        low, high = pixels.min(), pixels.max()
-        if not 0 <= low <= high <= 1:
-            raise ValueError(f"float pixels are from 0 to 1, not from {low:.3g} to {high:.3g}")
-        pixels = (255 * pixels).round().astype(np.uint8)
-    return np.moveaxis(pixels, 0, -1)
+    if pixels.dtype.kind != "f": return pixels
+    low, high = pixels.min(), pixels.max()
+    if not 0 <= low <= high <= 1: raise ValueError(f"float pixels are from 0 to 1, not from {low:.3g} to {high:.3g}")
+    return (255 * pixels).round().astype(np.uint8)
 
-
+# %% ../nbs/41_predictor.ipynb #ef31f075
 def _array(picture) -> np.ndarray:
     "One picture as uint8 (H, W, 3) or (H, W)."
     if isinstance(picture, (str, Path)): return read_image(picture)
@@ -179,7 +177,7 @@ def _checked(points):
     if apart.min() < 1: raise ValueError(f"points: eyes {apart.min():.2g} pixels apart; points are given in pixels")
     return found
 
-# %% ../nbs/41_predictor.ipynb #3b80404e
+# %% ../nbs/41_predictor.ipynb #6e0869a2
 class Cut(NamedTuple):
     "A face, cut out of a picture."
     crop: np.ndarray  # (48, 48) uint8
@@ -209,10 +207,9 @@ def cut(
     else:
         faces = [seen for seen in landmarks.look(image, "rendered", detector) if not seen.reason]
         boxes, points = [seen.box for seen in faces], [seen.points for seen in faces]
-    cuts = (crop(image, np.asarray(each, np.float32)) for each in points)
-    return [Cut(*pair, tuple(float(side) for side in box[:4])) for pair, box in zip(cuts, boxes)]
+    return [Cut(*crop(image, each), tuple(map(float, box[:4]))) for each, box in zip(points, boxes)]
 
-# %% ../nbs/41_predictor.ipynb #6ac43b43
+# %% ../nbs/41_predictor.ipynb #13c540ec
 _UNLIKELY = .1  # score from which a box is worth telling of
 
 
@@ -228,8 +225,7 @@ def explain(
 ) -> list:  # of Considered, the surest first; empty where the detector sees nothing like a face
     "Every place where the detector thinks of a face, and why it is answered or not. Raises what `cut` raises."
     image = _array(picture)
-    taken = detector.find(image)
-    boxes = detector.merged(np.concatenate([taken, detector.find(image, _UNLIKELY, _UNLIKELY)]))
+    boxes = detector.merged(np.concatenate([detector.find(image), detector.find(image, _UNLIKELY)]))
     asked = detector.SURE if (boxes[:, 4] >= detector.SURE).any() else detector.HALF_SURE
     considered = []
     for seen in sorted(landmarks.look(image, "rendered", lambda image: boxes), key=lambda seen: -seen.box[4]):

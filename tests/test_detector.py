@@ -159,3 +159,10 @@ def test_a_doubtful_picture_and_its_mirror_image_get_the_same_boxes(people):
         mirrored = detector.find(mirror(picture))
         mirrored[:, [0, 2]] = picture.shape[1] - mirrored[:, [2, 0]]
         assert np.allclose(mirrored, boxes, atol=1e-3)
+
+
+def test_a_lower_score_finds_what_a_higher_one_leaves(people):
+    "Below HALF_SURE too, as those want it who look for every place that may be a face."
+    blurred = [cv2.GaussianBlur(picture, (0, 0), 13) for picture in people[0]]
+    scores = np.concatenate([detector.find(picture, 0.1)[:, 4] for picture in blurred])
+    assert scores.min() >= 0.1 and (scores < detector.HALF_SURE).any()

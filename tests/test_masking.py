@@ -314,16 +314,8 @@ def test_what_a_killed_process_left_under_a_long_name_is_swept(tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
-def killed(*given):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_killed_worker_is_one_line_and_the_run_goes_on(folder, tmp_path, monkeypatch):
+def test_a_killed_worker_is_one_line_and_the_run_goes_on(folder, tmp_path, is_told_of_a_killed_process):
     words = ["mask", str(folder), str(tmp_path / "out"), "--jobs", "2"]
-    with monkeypatch.context() as patched:
-        patched.setattr(masking, "_mask_group", killed)
-        with pytest.raises(SystemExit, match="^maskfer: a process was killed, .*; try --jobs 1") as stop:
-            command.main(words)
-    assert "\n" not in str(stop.value)
+    is_told_of_a_killed_process(words, masking, "_mask_group")
     command.main(words)
     assert (tmp_path / "out/one.png").exists() and (tmp_path / "out/rejects.csv").exists()
