@@ -27,7 +27,8 @@ def said(output):
 
 def lines_of(cell):
     "What a cell says, line by line but for those that speak of the machine; and a line for each of its pictures."
-    text = "\n".join(filter(None, map(said, cell.outputs)))
+    # A stream comes in as many outputs as the kernel needed messages for it; only a result has lines of its own.
+    text = "".join(said(output) if output.output_type == "stream" else f"\n{said(output)}\n" for output in cell.outputs)
     lines = [" ".join(line.split()) for line in text.split("\n") if not OF_THE_MACHINE.search(line)]
     pictures = [kind for output in cell.outputs for kind in sorted(output.get("data", {})) if kind.startswith("image/")]
     return [*filter(None, lines), *pictures]
@@ -103,6 +104,12 @@ def test_a_cell_that_fails_fails_with_its_error(tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "failing.ipynb")
     with pytest.raises(CellExecutionError) as error: run_again(tmp_path / "failing.ipynb")
     assert (error.value.ename, error.value.evalue) == ("AssertionError", "no two")
+
+
+def test_a_line_said_slowly_is_one_line(tmp_path):
+    slowly = "import sys, time\nfor word in ('one ', 'line\\n'): print(word, end='', flush=True); time.sleep(0.5)"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(slowly)]), tmp_path / "slow.ipynb")
+    assert lines_of(run_again(tmp_path / "slow.ipynb").cells[0]) == ["one line"]
 
 
 def test_what_is_stored_is_the_same_the_next_time(tmp_path):
