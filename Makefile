@@ -1,5 +1,6 @@
 # make reproduce     the whole chain, on rendered faces or on DATA=folder-or-zip: PROFILE=smoke|small|paper SOURCE=…
 #                    SEEDS="0 1 2"; SHARDS=n makes the data sets in n jobs: docs/scaling.md
+# make faces         data/rendered.zip, the rendered faces that come with the repository, again; goes on where it stopped
 # make test          what CI runs: ruff, every chapter again, the tests
 # make study         every network, control and seed: RESULTS.md of FERPLUS=folder-or-zip FACIAL_EXPRESSIONS=…; goes on
 #                    where it stopped. With a GPU STUDY=study-paper: the paper's size, in results/study-paper/.
@@ -41,7 +42,7 @@ TO_MARKDOWN = $(RUN) nbconvert --log-level=ERROR --no-input --to markdown --stdo
 OLD_PYTHON = sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …"
 SLURM = slurmctld slurmd slurm-client munge
 
-.PHONY: reproduce study test test-browser test-slow store lab figures readme lock
+.PHONY: reproduce study faces test test-browser test-slow store lab figures readme lock
 .DEFAULT_GOAL := reproduce
 
 .venv/installed: requirements.lock setup.py settings.ini
@@ -56,6 +57,9 @@ reproduce: .venv/installed
 
 study: .venv/installed
 	$(SNAKEMAKE) study
+
+faces: .venv/installed
+	"$$BIN"/python -c 'from maskfer_nb import face_set, sources; face_set.make("runs/faces", sources.SHIPPED)'
 
 test: .venv/installed
 	$(RUN) ruff check

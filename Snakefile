@@ -36,6 +36,17 @@ def photographs(name):
     return data
 
 
+SHIPPED = "data/rendered.zip"  # `sources.SHIPPED`, which takes a second to load
+
+
+def there(data):
+    "A source's folder or zip as a list, if it has one."
+    if not data: return []
+    remedy = ": make faces renders it" if data == SHIPPED else ""
+    if not Path(data).exists(): sys.exit(f"✗ {data} is not there{remedy}")
+    return [data]
+
+
 profile = told("PROFILE", "small")
 configfile: f"profiles/{profile}.yaml"
 
@@ -46,9 +57,10 @@ if source or data:
         source = source or detect(data)
     except ValueError as error:
         sys.exit(f"✗ {error}")
-    known = ("rendered", "auto", *LAYOUTS)
+    known = ("auto", *LAYOUTS)
     if source not in known: sys.exit(f"✗ SOURCE: {source!r} is not one of {', '.join(known)}")
 source = source or "rendered"
+if source == "rendered": data = data or SHIPPED
 for rule_name, changes in config.get(source, {}).items():  # what a profile has otherwise for this source
     config[rule_name].update(changes)
 words = re.findall(r"[^\s,\[\]]+", told("SEEDS", str(config["seeds"])))
@@ -57,6 +69,7 @@ RUN = f"runs/{profile}-{source}"
 SHARDS = whole_number("SHARDS", told("SHARDS", "1"))  # jobs that share out the making of data sets
 AFTER = {"examine": "faces", "choose": "examine", "write": "choose"}
 ALL_CORES = 1024  # Snakemake gives no job more than it was told it may: --cores here, --max-threads on a cluster
+TRAINING_CORES = config.get("threads", ALL_CORES)  # of one training; Snakemake tells torch by OMP_NUM_THREADS
 
 
 def code(notebook):
@@ -112,7 +125,7 @@ def shards(step):
 
 
 rule shard:  # 01_datasets goes on from what these have put in its work folder, and does without them
-    input: lambda wildcards: shards(AFTER[wildcards.step]) if wildcards.step in AFTER else [data] if data else []
+    input: lambda wildcards: shards(AFTER[wildcards.step]) if wildcards.step in AFTER else there(data)
     output: touch(f"{RUN}/shards/{{step}}-{{number}}-of-{{of}}")
     threads: ALL_CORES
     params:
@@ -123,7 +136,7 @@ rule shard:  # 01_datasets goes on from what these have put in its work folder, 
 
 
 rule datasets:
-    input: [data] if data else [], shards("write") if SHARDS > 1 else []
+    input: lambda wildcards: there(data), shards("write") if SHARDS > 1 else []
     output: f"{RUN}/data/table1.csv", f"{RUN}/data/rejects.csv", f"{RUN}/figures/figure5.png"
     log: f"{RUN}/01_datasets.ipynb"
     threads: ALL_CORES
@@ -133,33 +146,55 @@ rule datasets:
     shell: step("01_datasets", "{input:q}")
 
 
+def stage1(network):
+    "What 02_mcn leaves of a network."
+    names = "model.safetensors", "predictions.parquet", "attention.npz"
+    return [f"{RUN}/seed{{seed}}/{network}/{name}" for name in names]
+
+
 rule mcn:
     input: rules.datasets.output[0]
-    output: [f"{RUN}/seed{{seed}}/mcn/{name}" for name in ("model.safetensors", "predictions.parquet", "attention.npz")]
+    output: stage1("mcn")
     log: f"{RUN}/seed{{seed}}/02_mcn.ipynb"
-    threads: ALL_CORES
+    threads: TRAINING_CORES
     params:
         notebook=parameters(**config["mcn"]),
         code=code("02_mcn"),
     shell: step("02_mcn", "{RUN:q}/data")
 
 
+use rule mcn as guided_mcn with:
+    output: stage1("guided_mcn")
+    log: f"{RUN}/seed{{seed}}/02_mcn-guided.ipynb"
+    params:
+        notebook=parameters(guided=True, **config["mcn"]),
+        code=code("02_mcn"),
+
+
 rule fecn:
     input: rules.datasets.output[0], rules.mcn.output[0]
     output: expand(f"{RUN}/seed{{{{seed}}}}/{{network}}/predictions.parquet", network=["vgg11", "abn", "fecn"])
     log: f"{RUN}/seed{{seed}}/03_fecn.ipynb"
-    threads: ALL_CORES
+    threads: TRAINING_CORES
     params:
         notebook=parameters(**config["fecn"]),
         code=code("03_fecn"),
     shell: step("03_fecn", "{RUN:q}/data {input[1]:q}")
 
 
+use rule fecn as guided with:
+    input: rules.datasets.output[0], rules.guided_mcn.output[0]
+    output: f"{RUN}/seed{{seed}}/guided/predictions.parquet"
+    log: f"{RUN}/seed{{seed}}/03_fecn-guided.ipynb"
+    params:
+        notebook=parameters(guided=True, **config["fecn"]),
+        code=code("03_fecn"),
+
+
 rule evaluation:
     input:
         rules.datasets.output,
-        expand(rules.mcn.output, seed=seeds),
-        expand(rules.fecn.output, seed=seeds),
+        [expand(made.output, seed=seeds) for made in (rules.mcn, rules.guided_mcn, rules.fecn, rules.guided)],
     output:
         f"{RUN}/report.html",
         expand(f"{RUN}/tables/table{{n}}.csv", n=[1, 2, 3]),

@@ -23,12 +23,11 @@ def of_set(name):
 
 
 def study_data(wildcards):
-    "The photographs of a set's source, by FERPLUS=… FACIAL_EXPRESSIONS=…; none for rendered faces."
+    "The faces of a set's source: photographs by FERPLUS=… FACIAL_EXPRESSIONS=…, or the rendered ones."
     source = study["sets"][wildcards.set]["source"]
-    if source == "rendered": return []
-    data = photographs(source.upper())
+    data = SHIPPED if source == "rendered" else photographs(source.upper())
     if not data: sys.exit(f"✗ the study needs {source}: make study {source.upper()}=folder-or-zip")
-    return [data]
+    return there(data)
 
 
 def study_networks(wildcards):
@@ -47,7 +46,7 @@ rule study_datasets:
     threads: ALL_CORES
     params:
         notebook=study_parameters(source=of_set("source"), fit=of_set("fit"),
-                                  data=lambda wildcards: next(iter(study_data(wildcards)), ""), **study["datasets"]),
+                                  data=lambda wildcards: study_data(wildcards)[0], **study["datasets"]),
         code=code("01_datasets"),
     shell: step("01_datasets", "{input:q}", HERE)
 

@@ -75,13 +75,14 @@ def provenance(notebook: Path, run: Path, parameters: dict, inputs: list, second
         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 
-# %% ../nbs/91_chain.ipynb #68b74687
+# %% ../nbs/91_chain.ipynb #02a2c6f7
 NOTEBOOKS = (*CHAIN, "30_study", "31_polarity", "32_findings")
 
 
 def gather_provenance(run: Path):
     "Write `provenance.json`: what each notebook that was run in this folder, or for one of its seeds, has left."
-    places = [f"{folder}/{name}.json" for name in NOTEBOOKS for folder in (".", "seed*")]
+    names = [f"{name}{kind}.json" for name in NOTEBOOKS for kind in ("", "-guided")]
+    places = [f"{folder}/{name}" for name in names for folder in (".", "seed*")]
     paths = [path for place in places for path in sorted(run.glob(place))]
     found = {path.relative_to(run).with_suffix("").as_posix(): json.loads(path.read_text()) for path in paths}
     write_json(run / "provenance.json", found)

@@ -329,7 +329,7 @@ def _export(path: Path, weights: str | None):
         write_whole(path, lambda partial: partial.write_bytes(Path(MaskedFER.from_pretrained().path).read_bytes()))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
-# %% ../nbs/43_command.ipynb #4b99053d
+# %% ../nbs/43_command.ipynb #df8ee7e8
 _TRAIN_EXAMPLES = """examples:
   maskfer train runs/small-rendered/data/mu trained/mcn --network mcn --width 0.25
   maskfer train runs/small-rendered/data/mfer trained/fecn --network fecn --mcn trained/mcn
@@ -358,7 +358,7 @@ def add_train(
     option("--epochs", type=int, default=30, help="(default: 30)")
     option("--batch-size", type=int, default=64, help="of all devices together (default: 64)")
     option("--peak", type=float, default=1e-3, help="highest learning rate (default: 0.001)")
-    option("--precision", default="32-true", help="or bf16-mixed (default: 32-true)")
+    option("--precision", default="32-true", help="or bf16-mixed, or auto (default: 32-true)")
     option("--seed", type=int, default=0, help="(default: 0)")
     command.set_defaults(run=_train)
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LABELS', 'ALIASES', 'SPLITS', 'RAFDB', 'RAFDB_LIST', 'AFFECTNET', 'PIXEL_TABLES', 'FER2013', 'USAGES', 'VOTES',
-           'FERPLUS', 'LAYOUTS', 'to_label', 'Listed', 'Layout']
+           'FERPLUS', 'RENDERED', 'RENDERED_LICENCE', 'LAYOUTS', 'to_label', 'Listed', 'Layout']
 
-# %% ../nbs/20a_layouts.ipynb #bf8009c2
+# %% ../nbs/20a_layouts.ipynb #c91b779c
 import csv
 import io
 import os
@@ -15,6 +15,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+
+import numpy as np
 
 from .files import extra
 
@@ -36,7 +38,7 @@ def to_label(
     "The one of `LABELS` that `word` means, or None."
     return ALIASES.get(word.strip().lower())
 
-# %% ../nbs/20a_layouts.ipynb #6649a7d9
+# %% ../nbs/20a_layouts.ipynb #a1b2c991
 class Listed(NamedTuple):
     "One image as its source lists it; `reason` is None where it is accepted."
     image: str  # relative to the root, with slashes
@@ -46,6 +48,8 @@ class Listed(NamedTuple):
     subject: str | None = None  # who it is
     reason: str | None = None  # why it is not taken
     path: str | None = None  # what `read_image` reads, where that is not the image under the root
+    landmarks: np.ndarray | None = None  # (68, 2) float32, pixels x and y, where the source knows them
+    regions: str | None = None  # relative to the root: what each pixel shows, where the source knows it
 
 # %% ../nbs/20a_layouts.ipynb #fde9218d
 def _walk(root, onerror=None):
@@ -422,7 +426,29 @@ def _facial_expressions(root):
         reason = _missing(root, image) if label else f"unknown emotion {emotion!r}, known: {', '.join(LABELS)}"
         yield Listed(image, Path(file).stem, label, split, person or None, reason)
 
-# %% ../nbs/20a_layouts.ipynb #cc804ed6
+# %% ../nbs/20a_layouts.ipynb #170973ad
+RENDERED = "faces.parquet"
+RENDERED_LICENCE = "CC0-1.0, rendered by this project from MakeHuman's CC0 head"
+
+
+def _is_rendered(root):
+    return (root/RENDERED).is_file() and (root/"pictures").is_dir()
+
+
+def _rendered(root):
+    columns = ["face_id", "label", "subject", "split", "landmarks"]
+    try: table = pd.read_parquet(io.BytesIO((root/RENDERED).read_bytes()), columns=columns)
+    except Exception as error: raise _unreadable(root/RENDERED, error) from error
+    for face_id, word, subject, split, points in table.itertuples(index=False):
+        label, image = to_label(str(word)), f"pictures/{face_id}.webp"
+        reason = None if label else f"unknown class {word!r}, known: {', '.join(LABELS)}"
+        if np.size(points) != 136: points, reason = None, reason or "its landmarks are not 68 points"
+        else: points = np.float32(points).reshape(68, 2)
+        split = split if split in ("train", "test") else None
+        yield Listed(image, face_id, label, split, subject, reason or _missing(root, image), None, points,
+                     f"regions/{face_id}.png")
+
+# %% ../nbs/20a_layouts.ipynb #ae83e3de
 class Layout(NamedTuple):
     "How a data set is recognised and read."
     source: str  # the data set
@@ -433,9 +459,12 @@ class Layout(NamedTuple):
     parts: tuple = ()  # files and folders that speak for it, for the same error
     named: bool = False  # whether it is taken only where its source is named
 
-
+# %% ../nbs/20a_layouts.ipynb #7aa59e17
 _RAFDB_TERMS = "RAF-DB: non-commercial research only, by signed agreement"
 LAYOUTS = {
+    "rendered": Layout(
+        "rendered", _rendered, _is_rendered, f"{RENDERED} and pictures/<face_id>.webp", RENDERED_LICENCE,
+        (RENDERED, "pictures/")),
     "rafdb": Layout(
         "rafdb", _rafdb, _is_rafdb, f"{RAFDB_LIST} and Image/aligned/*_aligned.jpg", _RAFDB_TERMS,
         (RAFDB_LIST, "Image/aligned/")),

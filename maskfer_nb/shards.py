@@ -6,7 +6,7 @@
 __all__ = ['PART', 'work_folder', 'face_table', 'examine_shard', 'usable', 'read_landmarks', 'choose_faces', 'write_shard',
            'write_datasets', 'make_shard']
 
-# %% ../nbs/94_shards.ipynb #aa169f7e
+# %% ../nbs/94_shards.ipynb #e0a82dfd
 import functools
 import hashlib
 import json
@@ -24,19 +24,17 @@ with extra("train"):
     from joblib import Parallel, delayed
 
 from . import sources
-from .datasets import (choose_mfer, choose_mu, drop_listed, examine, quotas, rejected, sheets, split, table1,
+from .datasets import (choose_mfer, choose_mu, drop_listed, examine, quotas, sheets, split, table1,
                                  write_face)
-from .faces import render
 
-# %% ../nbs/94_shards.ipynb #564c5f5d
+# %% ../nbs/94_shards.ipynb #683ee122
 def work_folder(
     run: Path,
     settings: dict,  # 01_datasets's parameters but for `run`
 ) -> Path:
     "Where a run's data sets grow, named after all that decides them; those of other settings are removed."
-    data = (root() / settings["data"]).stat() if settings["data"] else None
-    code = [file_hash(file) for file in code_files("shards")]
-    decides = settings, data and (data.st_size, data.st_mtime_ns), code
+    data, code = root() / settings["data"], [file_hash(file) for file in code_files("shards")]
+    decides = settings, data.exists() and (data.stat().st_size, data.stat().st_mtime_ns), code
     work = run / f".data-{hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]}"
     for other in run.glob(".data-*"):
         if other != work: shutil.rmtree(other, ignore_errors=True)
@@ -49,13 +47,11 @@ def _save(table: pd.DataFrame, path: Path):
     flat = [None if points is None else np.ravel(points) for points in table.landmarks]
     write_whole(path, table.assign(landmarks=flat).to_parquet)
 
-# %% ../nbs/94_shards.ipynb #407ca1dc
+# %% ../nbs/94_shards.ipynb #5933f8fa
 def face_table(
     work: Path,  # the table is kept here
     source: str,
     data: str,
-    classes: list,
-    n_rendered: int,
     leave_out: str,
     seed: int,
     **_,
@@ -63,11 +59,7 @@ def face_table(
     "Every face of the source in its split, and the rejects so far. Raises ValueError where the source does."
     kept, refused = work / "faces.parquet", work / "sources_rejects.parquet"
     if not kept.exists():
-        if source == "rendered":
-            faces = render(root() / "runs/faces", n=n_rendered, seed=seed, classes=tuple(classes))
-            rejects = rejected([], "sources", "")
-        else:
-            faces, rejects = sources.load(root() / data, None if source == "auto" else source)
+        faces, rejects = sources.load(root() / data, None if source == "auto" else source)
         if leave_out:
             faces, listed = drop_listed(faces, root() / leave_out)
             rejects = pd.concat([rejects, listed])

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SHIFT', 'augment', 'Faces', 'device_name', 'load_faces', 'as_float', 'augmented', 'logits_of', 'predict',
-           'accuracy_and_loss', 'packed', 'hash_of', 'save_checkpoint', 'load_checkpoint', 'learning_rate',
-           'train_epoch', 'fit', 'write_predictions', 'write_maps', 'train_and_save']
+           'accuracy_and_loss', 'precision_here', 'packed', 'hash_of', 'save_checkpoint', 'load_checkpoint',
+           'learning_rate', 'train_epoch', 'fit', 'write_predictions', 'write_maps', 'train_and_save']
 
 # %% ../nbs/11_training.ipynb #cf48024a
 import functools
@@ -119,6 +119,17 @@ def accuracy_and_loss(network: nn.Module, faces: Faces) -> tuple[float, float]:
         attention, visible = torch.from_numpy(maps).float(), as_float(faces.visible[:, 0].cpu())
         total += F.binary_cross_entropy(attention, F.adaptive_avg_pool2d(visible, attention.shape[1:]))
     return (probabilities.argmax(1) == labels).float().mean().item(), total.item()
+
+# %% ../nbs/11_training.ipynb #bd740a35
+def precision_here(
+    precision: str = "auto",  # or one of Lightning Fabric's, which stays as it is
+    cpuinfo: str | Path = "/proc/cpuinfo",
+) -> str:
+    "For 'auto' bf16-mixed where the GPU, or without one the processor, has instructions for it, and else 32-true."
+    if precision != "auto": return precision
+    if torch.cuda.is_available(): bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else: bf16 = Path(cpuinfo).exists() and {"avx512_bf16", "amx_bf16"} & set(Path(cpuinfo).read_text().split())
+    return "bf16-mixed" if bf16 else "32-true"
 
 # %% ../nbs/11_training.ipynb #5c3d80a6
 def packed(tensors: dict) -> dict:
@@ -248,7 +259,7 @@ def _fit(fabric: Fabric, network: nn.Module, train: Faces, val: Faces, folder: P
             fabric.barrier()
     return history
 
-# %% ../nbs/11_training.ipynb #e39c3130
+# %% ../nbs/11_training.ipynb #b7cacbae
 def fit(
     network: nn.Module,
     train: Faces,
@@ -259,14 +270,14 @@ def fit(
     seed: int = 0,
     batch_size: int = 64,
     peak: float = 1e-3,  # highest learning rate
-    precision: str = "32-true",  # or 'bf16-mixed'; see Lightning Fabric
+    precision: str = "32-true",  # or 'bf16-mixed', or 'auto'; see `precision_here`
     picks: str = "accuracy",  # of `runs.best_epoch`
     devices: int = 1,  # of this machine; under torchrun as many as it was told
 ) -> pd.DataFrame:
     """Train in place, ending with the weights of the epoch that validated best.
 
     Returns the history: epoch, train_loss, train_accuracy, val_loss, val_accuracy. Resumes from a checkpoint there."""
-    folder = Path(folder)
+    folder, precision = Path(folder), precision_here(precision)
     folder.mkdir(parents=True, exist_ok=True)
     # torchrun has started the processes already, and says how many there are on how many machines
     devices, machines = int(os.environ.get("LOCAL_WORLD_SIZE", devices)), int(os.environ.get("GROUP_WORLD_SIZE", 1))

@@ -14,7 +14,9 @@ from safetensors.numpy import save_file
 
 from maskfer_nb import evaluation as ev
 from maskfer_nb import report, runs
+from maskfer_nb.regions import map_in_words, of_run, patterns, read_regions
 from maskfer_nb.sources import LABELS
+from maskfer_nb.statistics import difference, gains
 
 FOUR = ["angry", "happy", "normal", "surprised"]
 TEXTURES = ["white", "black", "grey"]
@@ -29,8 +31,7 @@ def drawn_face(label, masked, tone, size=64):
     for x, inner in ((23, 1), (41, -1)):
         cv2.circle(f, (x, 29), 3, (30, 30, 30), -1)
         cv2.line(f, (x - 5, 24 - lift - tilt * inner), (x + 5, 24 - lift + tilt * inner), (40, 40, 40), 2)
-    outline = np.array([(11, 36), (32, 33), (53, 36), (48, 54), (32, 62), (16, 54)])
-    if masked: cv2.fillPoly(f, [outline], (120, 120, 120))
+    if masked: cv2.fillPoly(f, [np.array(OUTLINE)], (120, 120, 120))
     else: cv2.ellipse(f, (32, 48), (8, 4), 0, 0, 180, (60, 40, 140), 2)
     return f
 
@@ -52,14 +53,31 @@ def blob(y, x, height, rng, size=8):
     return np.clip(height * np.exp(-((r / 2.2) ** 2)) + 0.04 * rng.random((size, size)), 0, 1).astype(np.float16)
 
 
+OUTLINE = [(11, 36), (32, 33), (53, 36), (48, 54), (32, 62), (16, 54)]  # of the mask
+
+
+def drawn_points():
+    "The 68 points of a drawn face, roughly: outline, brows, nose, eyes, mouth."
+    jaw = [(32 - 22 * np.cos(a), 34 + 27 * np.sin(a)) for a in np.linspace(0, np.pi, 17)]
+    brows = [(x, 22) for x in (*range(18, 29, 2), *range(36, 47, 2)) if x not in (28, 46)]
+    nose = [(32, y) for y in (26, 30, 34, 38)] + [(x, 40) for x in (28, 30, 32, 34, 36)]
+    eyes = [(x + dx, 29 + dy) for x in (23, 41) for dx, dy in ((-4, 0), (-2, -2), (2, -2), (4, 0), (2, 2), (-2, 2))]
+    return [*jaw, *brows, *nose, *eyes, *[(32 + k % 5, 50) for k in range(20)]]
+
+
 def write_data(run, faces, rng):
-    "Pictures, Table 1, rejects and Figure 5; `faces` are (face_id, class, texture)."
-    for face, label, texture in faces:
-        for split, worn in (("test", texture), ("unmasked", "unmasked")):
+    "Pictures with metadata, Table 1, rejects and Figure 5; `faces` are (face_id, class, texture)."
+    for split in ("test", "unmasked"):
+        lines = []
+        for face, label, texture in faces:
+            worn = texture if split == "test" else split
             folder = run / "data/mfer" / split / label
             folder.mkdir(parents=True, exist_ok=True)
             tone = int(150 + 50 * rng.random())
             cv2.imwrite(str(folder / f"{face}-{worn}.png"), drawn_face(label, split == "test", tone))
+            lines.append(dict(file_name=f"{label}/{face}-{worn}.png", landmarks=json.dumps(drawn_points()),
+                              polygon=json.dumps(OUTLINE) if split == "test" else None))
+        pd.DataFrame(lines).to_csv(run / "data/mfer" / split / "metadata.csv", index=False)
     classes = list(dict.fromkeys(label for _, label, _ in faces))
     n, each = len(faces), len(faces) // len(classes)
     rows = [*(("MU-dataset", c, 250, 30, 50, None, None) for c in ("masked", "unmasked")),
@@ -98,7 +116,7 @@ def write_training(folder, skill, classes):
     save_file(weights | {"blocks.0.1.num_batches_tracked": np.zeros((), np.int64)}, folder / "model.safetensors")
 
 
-SKILL = {"mcn": 0.98, "vgg11": 0.82, "abn": 0.84, "fecn": 0.87}
+SKILL = {"mcn": 0.98, "guided_mcn": 0.97, "vgg11": 0.82, "abn": 0.84, "fecn": 0.87, "guided": 0.86}
 
 
 def make_run(run, classes=FOUR, seeds=(0, 1), each=15):
@@ -114,10 +132,10 @@ def make_run(run, classes=FOUR, seeds=(0, 1), each=15):
     for seed in seeds:
         for network, skill in SKILL.items():
             folder = run / f"seed{seed}" / network
-            asked = pairs if network == "mcn" else (ids, labels, classes)
+            asked = pairs if network.endswith("mcn") else (ids, labels, classes)
             write_predictions(folder, *asked, skill, network, seed, rng)
             write_training(folder, skill, classes)
-            if network == "mcn":
+            if network.endswith("mcn"):
                 maps = [blob(3, 3.5, height, rng) for names, height in ((ids, 0.8), (bare, 0.0)) for _ in names]
                 save(folder / "attention.npz", ids + bare, maps)
             elif network == "abn":
@@ -132,9 +150,9 @@ def run(tmp_path_factory):
 
 
 def small_run(path, seeds):
-    "Predictions of three networks only; `seeds`: seed -> list of (label, predicted)."
+    "Predictions of Table 3's networks only; `seeds`: seed -> list of (label, predicted)."
     for seed, answers in seeds.items():
-        for network in ("vgg11", "abn", "fecn"):
+        for network in ("vgg11", "abn", "fecn", "guided"):
             folder = path / f"seed{seed}" / network
             folder.mkdir(parents=True)
             p = pd.DataFrame({f"p_{c}": [0.4 if guess == c else 0.2 for _, guess in answers] for c in FOUR})
@@ -150,7 +168,8 @@ def test_table3_by_hand(tmp_path):
     first = ["angry", "happy", "happy", "happy", "angry", "surprised"]
     second = ["angry", "angry", "happy", "normal", "surprised", "surprised"]
     t = ev.table3(small_run(tmp_path, {0: list(zip(labels, first)), 3: list(zip(labels, second))}))
-    assert list(t.network.unique()) == ["vgg11", "abn", "fecn"] and list(t["class"].unique()) == [*FOUR, "total"]
+    assert list(t.network.unique()) == ["vgg11", "abn", "fecn", "guided"]
+    assert list(t["class"].unique()) == [*FOUR, "total"]
     of = {network: rows.set_index("class") for network, rows in t.groupby("network")}
     fecn = of["fecn"]
     wanted = {"angry": 75, "happy": 75, "normal": 0, "surprised": 100, "total": round(400 / 6, 6)}
@@ -159,6 +178,7 @@ def test_table3_by_hand(tmp_path):
     assert list(fecn.images) == [2, 2, 1, 1, 6] and (fecn.seeds == 2).all()  # six faces, not twelve
     assert list(fecn.paper) == [69, 98, 90, 90, 86.7]
     assert list(of["vgg11"].paper) == [71, 94, 84, 89, 84.4] and list(of["abn"].paper) == [63, 93, 89, 92, 84.2]
+    assert of["guided"].paper.isna().all() and of["vgg11"].gain.isna().all() and (fecn.gain == 0).all()
     one = ev.table3(small_run(tmp_path / "one", {0: list(zip(labels, first))}))
     assert one["std"].isna().all()
     assert "±" not in ev.table3_text(one).to_string() and "±" in ev.table3_text(t).to_string()
@@ -172,7 +192,43 @@ def test_what_comes_out_is_said_whichever_network_is_ahead(run, tmp_path):
     assert "30 faces are right with FECN alone, 0 with VGG11 alone" in words("gain", vgg11=wrong, fecn=right)
     assert "The paper's gain shows here" in words("again", vgg11=wrong, fecn=right)
     assert "FECN loses here" in words("loss", vgg11=right, fecn=wrong)
-    assert "not shown here, nor is it excluded" in words("same", vgg11=right, fecn=right)
+    few = lambda places: [("happy" if label == "angry" else "angry") if k in places else label
+                          for k, label in enumerate(right)]
+    assert "not shown here, nor is it excluded" in words("same", vgg11=few({1, 2, 3}), fecn=few({4, 5, 6}))
+    assert "not shown here, and lies outside the interval" in words("equal", vgg11=right, fecn=right)
+    assert "FECN, guided map minus VGG11 is +75.0 points" in words("guided", vgg11=wrong, fecn=wrong)
+
+
+def test_gains_pair_faces_and_seeds(tmp_path):
+    "FECN is right where VGG11 is, and on one face of ten more with seed 0, two with seed 1: +10 and +20 points."
+    labels = FOUR * 10
+    run = small_run(tmp_path, {seed: list(zip(labels, labels)) for seed in (0, 1)})
+    for seed, wrong in ((0, 4), (1, 8)):
+        file = run / f"seed{seed}/vgg11/predictions.parquet"
+        p = pd.read_parquet(file)
+        p.loc[: wrong - 1, [f"p_{c}" for c in FOUR]] = 0.25
+        p.loc[: wrong - 1, "p_angry"] = 0.2
+        p.loc[p.index[:wrong], "p_happy"] = np.where(p.label[:wrong] == "happy", 0.1, 0.3)
+        p.to_parquet(file)
+    found = gains(runs.predictions(run)).query("`class` == 'total'").set_index("network")
+    fecn = found.loc["fecn"]
+    assert fecn.gain == pytest.approx(15) and fecn.gain_std == pytest.approx(10 / 2**0.5)
+    assert 0 < fecn.gain_low < 10 < 20 < fecn.gain_high and fecn.p < 0.05
+    told = ev.table3_text(ev.table3(run))
+    row = told[(told.iloc[:, 1] == "minus VGG11")].iloc[-1]
+    assert row.total == "+15.0 ± 7.1" and "over seeds and faces" in ev.gain_in_words(runs.predictions(run))
+
+
+def test_an_interval_over_faces_and_seeds_holds_its_level():
+    "Of two networks that are equally good, faces and trainings varying, about one in twenty intervals excludes zero."
+    rng, missed = np.random.default_rng(0), 0
+    for _ in range(200):
+        hardness, luck = rng.normal(1.5, 1.2, (100, 1)), rng.normal(0, 0.2, (2, 1, 3))
+        right = rng.random((2, 100, 3)) < 1 / (1 + np.exp(-(hardness + luck + rng.normal(0, 1, (2, 100, 1)))))
+        one, other = (pd.DataFrame(each) for each in right)
+        _, low, high, _ = difference(one, other, draws=500)
+        missed += low > 0 or high < 0
+    assert missed / 200 < 0.1
 
 
 def answered(path, labels, **told):
@@ -220,9 +276,9 @@ def test_confusion_rows_are_the_true_class(tmp_path):
     assert list(m.index) == list(m.columns) == FOUR and np.allclose(m.sum(axis=1), 1)
     assert m.loc["angry", "happy"] == 0.75 and m.loc["happy", "angry"] == 0 and m.loc["normal", "happy"] == 0.5
     fig = ev.figure7(tmp_path)
-    assert [ax.get_title() for ax in fig.axes[:3]] == ["VGG11", "ABN", "FECN (ours)"]
+    assert [ax.get_title() for ax in fig.axes[:4]] == ["VGG11", "ABN", "FECN (ours)", "FECN, guided map"]
     assert [t.get_text() for t in fig.axes[0].get_yticklabels()] == FOUR
-    assert {ax.collections[0].get_clim() for ax in fig.axes[:3]} == {(0, 1)}
+    assert {ax.collections[0].get_clim() for ax in fig.axes[:4]} == {(0, 1)}
     said = ev.confusion_in_words(p)
     assert "FECN (ours) tells angry in 25% of its faces and takes it for happy in 75%" in said
     assert "as in the paper" in said
@@ -230,14 +286,16 @@ def test_confusion_rows_are_the_true_class(tmp_path):
 
 def test_table2(run):
     t = ev.table2(run).set_index("network")
-    assert list(t.index) == ["vgg11", "abn", "mcn", "fecn"]
-    assert t.dataset.to_dict() == {"vgg11": "M-FER", "abn": "M-FER", "mcn": "MU", "fecn": "M-FER"}
-    assert t.train.to_dict() == {"vgg11": 4000, "abn": 4000, "mcn": 500, "fecn": 4000}
-    assert t.attention_map.to_dict() == {"vgg11": False, "abn": True, "mcn": True, "fecn": False}
+    assert list(t.index) == ["vgg11", "abn", "mcn", "guided_mcn", "fecn", "guided"]
+    assert list(t.dataset) == ["M-FER", "M-FER", "MU", "MU", "M-FER", "M-FER"]
+    assert list(t.train) == [4000, 4000, 500, 500, 4000, 4000]
+    assert list(t.attention_map) == [False, True, True, True, False, False]
     assert (t.parameters == 8 * 3 * 3 * 3 + 4).all() and (t.best_epoch == "8, 8").all()  # no running statistics
-    mcn = pd.concat([pd.read_parquet(run / f"seed{s}/mcn/predictions.parquet") for s in (0, 1)])
-    right = (mcn.p_masked > mcn.p_unmasked) == (mcn.label == "masked")
-    assert t.mu_accuracy.mcn == pytest.approx(100 * right.mean()) and t.mu_accuracy.drop("mcn").isna().all()
+    for network in ("mcn", "guided_mcn"):
+        p = pd.concat([pd.read_parquet(run / f"seed{s}/{network}/predictions.parquet") for s in (0, 1)])
+        right = (p.p_masked > p.p_unmasked) == (p.label == "masked")
+        assert t.mu_accuracy[network] == pytest.approx(100 * right.mean())
+    assert t.mu_accuracy.drop(["mcn", "guided_mcn"]).isna().all()
 
 
 def test_best_epoch_is_the_first_of_those_that_validate_best():
@@ -249,10 +307,10 @@ def test_best_epoch_is_the_first_of_those_that_validate_best():
 
 def test_figure6(run):
     fig = ev.figure6(run, 1)
-    panels = np.array(fig.axes[:-1]).reshape(4, 7)
+    panels = np.array(fig.axes[:-1]).reshape(4, 9)
     assert [ax.get_ylabel() for ax in panels[:, 0]] == FOUR
-    assert [len(ax.images) for ax in panels[0]] == [1, 2, 1, 2, 2, 2, 2]
-    assert {ax.images[1].get_clim() for ax in panels[:, [1, 3, 4, 5, 6]].ravel()} == {(0, 1)}
+    assert [len(ax.images) for ax in panels[0]] == [1, 2, 1, 2, 2, 2, 2, 2, 2]
+    assert {ax.images[1].get_clim() for ax in panels[:, [1, 3, 4, 5, 6, 7, 8]].ravel()} == {(0, 1)}
     assert panels[0, 1].images[1].get_cmap().name == "jet"
     saved = np.load(run / "seed1/mcn/attention.npz")
     means = dict(zip(saved["image_id"], saved["attention"].astype(float).mean((1, 2))))
@@ -264,17 +322,44 @@ def test_figure6(run):
     assert numbers.loc[(1, "happy"), "(b) MCN, unmasked"] == pytest.approx(happy, abs=1e-3)
     assert numbers.loc[(1, "all"), "(a) MCN, masked"] == pytest.approx(masked, abs=1e-3)
     assert panels[1, 3].get_xlabel() == f"class mean {numbers.loc[(1, 'happy'), '(b) MCN, unmasked']:.2f}"
+    titles = [ax.get_title().replace("\n", " ") for ax in panels[0]]
+    assert titles[5:7] == ["(a) guided MCN", "(b) guided MCN"]
+    guided = np.load(run / "seed1/guided_mcn/attention.npz")
+    names = guided["image_id"].tolist()
+    shown = names.index(next(name for name in names if "happy" in name and not bare(name)))
+    large = cv2.resize(guided["attention"][shown].astype(np.float32), (64, 64))
+    assert np.allclose(panels[1, 5].images[1].get_array(), large) and panels[1, 6].images[1].get_array().max() < 0.1
+    assert panels[1, 6].get_xlabel() == f"class mean {numbers.loc[(1, 'happy'), '(b) guided, unmasked']:.2f}"
+
+
+@pytest.mark.parametrize("mask, bare, shows", [(0.3, 0.3, 2), (0.31, 0.1, 0), (0.1, 0.31, 0)])
+def test_figure_6_is_counted_over_seeds_by_one_rule(tmp_path, mask, bare, shows):
+    "Eyes that answer 0.92: the pattern is three times the mask's answer, and three times that of bare eyes."
+    run = make_run(tmp_path / "run", each=2)
+    areas, without = (read_regions(run / f"data/mfer/{split}", 64) for split in ("test", "unmasked"))
+    for seed in (0, 1):
+        file = run / f"seed{seed}/guided_mcn/attention.npz"
+        names = np.load(file)["image_id"].tolist()
+        answer = lambda of, eyes, rest: np.where(of["eyes"], eyes, np.where(of["mask"], rest, 0.5))
+        maps = [answer(areas[n], 0.92, mask) if n in areas else answer(without[n], bare, 0) for n in names]
+        np.savez(file, image_id=np.array(names), attention=np.float16(maps))
+    found = patterns(run, "guided_mcn")
+    assert found[["eyes", "mask", "bare"]].to_numpy() == pytest.approx(np.array([[0.92, mask, bare]] * 2), abs=1e-3)
+    assert f"guided MCN {shows} of 2 (mean 0.92 on eyes" in ev.figure6_in_words(run)
+    a, b = of_run(run, 0, "guided_mcn")
+    assert ("That is the pattern" in map_in_words(a, b)) == (shows == 2)  # chapter 2's words
 
 
 def test_mean_maps_are_the_means_of_the_class(run):
     means = ev.mean_maps(run, 1)
-    assert list(means) == ["(a) MCN, masked", "(b) MCN, unmasked", "(c) ABN, masked"]
+    assert list(means) == ["(a) MCN, masked", "(b) MCN, unmasked", "(c) ABN, masked", "(a) guided, masked",
+                           "(b) guided, unmasked"]
     assert list(means["(c) ABN, masked"]) == FOUR
     saved = np.load(run / "seed1/mcn/attention.npz")
     happy = [i for i, name in enumerate(saved["image_id"]) if "-happy-" in name and name.endswith("-unmasked")]
     wanted = saved["attention"][happy].astype(float).mean(0)
     assert np.allclose(means["(b) MCN, unmasked"]["happy"], wanted, atol=1e-3)
-    assert len(ev.figure6_mean(run, 1).axes) == 4 * 3 + 1
+    assert len(ev.figure6_mean(run, 1).axes) == 4 * 5 + 1
 
 
 class Loads(HTMLParser):
@@ -314,7 +399,8 @@ def test_report_is_self_contained(run):
 
 
 @pytest.mark.parametrize("missing, remedy", [
-    ("seed1/fecn/predictions.parquet", "03_fecn"), ("seed0/mcn/predictions.parquet", "02_mcn"),
+    ("seed1/fecn/predictions.parquet", "03_fecn"), ("seed1/guided/predictions.parquet", "03_fecn"),
+    ("seed0/guided_mcn/attention.npz", "02_mcn"), ("seed0/mcn/predictions.parquet", "02_mcn"),
     ("seed0/abn/attention.npz", "03_fecn"), ("seed1/vgg11/history.csv", "03_fecn"),
     ("data/table1.csv", "01_datasets"), ("figures/figure5.png", "01_datasets")])
 def test_missing_file_is_named_with_its_remedy(tmp_path, missing, remedy):

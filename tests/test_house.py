@@ -20,8 +20,8 @@ LAYERS = [
     ["layouts"],
     ["detector", "fabrics", "head", "networks", "sources", "video"],
     ["landmarks", "masks", "mcn", "paint", "runs"],
-    ["datasets", "faces", "fecn", "masking", "predictor", "statistics", "training"],
-    ["attention", "evaluation", "export", "polarity", "shards", "study", "train"],
+    ["datasets", "faces", "fecn", "masking", "predictor", "regions", "statistics", "training"],
+    ["attention", "evaluation", "export", "face_set", "polarity", "shards", "study", "train"],
     ["report"],
     ["chain", "command"],
 ]
