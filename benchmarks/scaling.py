@@ -45,7 +45,7 @@ def make_dataset(data: Path, n: int) -> dict:
     "Seconds to make MU and M-FER of all faces of a folder, and the bytes they take."
     settings = dict(
         source="folders", data=str(data), classes=CLASSES, size=64, fit="jaw", mu_train=n // 5, mu_test=n // 20,
-        mfer_train=n, mfer_test=n, n_rendered=0, leave_out="", seed=0)
+        mfer_train=n, mfer_test=n, leave_out="", seed=0)
     with tempfile.TemporaryDirectory() as run:
         start = time.perf_counter()
         work = shards.work_folder(Path(run), settings)

@@ -459,12 +459,9 @@ class Layout(NamedTuple):
     parts: tuple = ()  # files and folders that speak for it, for the same error
     named: bool = False  # whether it is taken only where its source is named
 
-# %% ../nbs/20a_layouts.ipynb #7aa59e17
+# %% ../nbs/20a_layouts.ipynb #8c02e4d0
 _RAFDB_TERMS = "RAF-DB: non-commercial research only, by signed agreement"
 LAYOUTS = {
-    "rendered": Layout(
-        "rendered", _rendered, _is_rendered, f"{RENDERED} and pictures/<face_id>.webp", RENDERED_LICENCE,
-        (RENDERED, "pictures/")),
     "rafdb": Layout(
         "rafdb", _rafdb, _is_rafdb, f"{RAFDB_LIST} and Image/aligned/*_aligned.jpg", _RAFDB_TERMS,
         (RAFDB_LIST, "Image/aligned/")),
@@ -485,6 +482,9 @@ LAYOUTS = {
     "affectnet": Layout(
         "affectnet", _affectnet, _is_affectnet, "folders <0-7>, in train/ and val/ or not, where source is affectnet",
         "AffectNet: non-commercial research only, by signed agreement", named=True),
+    "rendered": Layout(
+        "rendered", _rendered, _is_rendered, f"{RENDERED} and pictures/<face_id>.webp", RENDERED_LICENCE,
+        (RENDERED, "pictures/")),
     "folders": Layout(
         "folders", _folders, _has_classes,
         f"folders named after classes ({', '.join(LABELS)}), under train/ and test/ or not", "unknown (user's own)"),

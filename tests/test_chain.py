@@ -14,9 +14,13 @@ import pytest
 import yaml
 from chapters import run_again
 from copies import ODD, ROOT, STUDY, copy_repository, kill_after, link_environment, snakemake, surroundings
+from safetensors.numpy import load_file
 
-from maskfer_nb.faces import recipes
+from maskfer_nb import runs
+from maskfer_nb.chain import check_parameters, default_parameters
 from maskfer_nb.files import hold
+from maskfer_nb.pictures import read_bytes
+from maskfer_nb.sources import SHIPPED, load
 
 RUN = Path("runs/smoke-rendered")
 DRY = ("--cores", "2", "--dry-run")
@@ -43,10 +47,19 @@ def foreign_kernel(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, foreign_kernel):
+def no_renderer(tmp_path_factory):
+    "A folder of Python's path with which mitsuba is as good as not installed."
+    folder = tmp_path_factory.mktemp("blocked")
+    for name in ("mitsuba", "drjit"): (folder / f"{name}.py").write_text("raise ImportError('nothing is rendered')")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, foreign_kernel, no_renderer):
     "A copy in which `make` has run the smoke chain, to be looked at and not changed; and how its run ended."
     folder, start = copy_repository(tmp_path_factory.mktemp("done") / ODDER), time.monotonic()
-    result = make(folder, "reproduce", "PROFILE=smoke", JUPYTER_PATH=foreign_kernel)
+    result = make(folder, "reproduce", "PROFILE=smoke", JUPYTER_PATH=foreign_kernel,
+                  PYTHONPATH=f"{folder}:{no_renderer}")
     assert result.returncode == 0, result.stdout + result.stderr
     print(f"smoke chain: {time.monotonic() - start:.0f} s")
     return folder, result
@@ -90,16 +103,41 @@ def test_it_makes_every_table_and_figure(done):
     for name in ["report.html", "provenance.json", "data/rejects.csv", *tables, *figures]:
         assert (run / name).stat().st_size > 0, name
     assert "report.html" in result.stdout and re.search("✓ .*03_fecn: [0-9]+ s", result.stderr)
-    predictions = pd.read_parquet(run / "seed0/fecn/predictions.parquet")
-    assert len(predictions) == 64 and np.allclose(predictions.filter(regex="^p_").sum(axis=1), 1, atol=1e-4)
-    maps = np.load(run / "seed0/mcn/attention.npz")
-    assert maps["attention"].shape == (128, 6, 6) and 0 <= maps["attention"].min() <= maps["attention"].max() <= 1
+    for network in ("fecn", "guided"):
+        predictions = pd.read_parquet(run / f"seed0/{network}/predictions.parquet")
+        assert len(predictions) == 64 and np.allclose(predictions.filter(regex="^p_").sum(axis=1), 1, atol=1e-4)
+    for network in ("mcn", "guided_mcn"):
+        maps = np.load(run / f"seed0/{network}/attention.npz")["attention"]
+        assert maps.shape == (128, 6, 6) and 0 <= maps.min() <= maps.max() <= 1
     assert not list(run.rglob("*.pkl")) and not list(run.rglob("*.pt*")) and not list(run.rglob("*partial*"))
+
+
+def test_nothing_is_rendered(done, no_renderer):
+    "`done` ran where mitsuba cannot be imported."
+    result = subprocess.run([sys.executable, "-c", "import mitsuba"], capture_output=True, text=True,
+                            env=surroundings(done[0], PYTHONPATH=str(no_renderer)))
+    assert "nothing is rendered" in result.stderr
+    assert not (done[0] / "runs/faces").exists()
+    table1 = pd.read_csv(done[0] / RUN / "data/table1.csv")
+    assert set(table1.source) == {"rendered"} and table1.query("`class` == 'all'").test.tolist() == [32, 64]
+
+
+def test_fecn_looks_through_the_map_of_its_own_mcn(done):
+    "The generator that a FECN is stored with is that of the MCN that it was made from, weight for weight."
+    weights = lambda name: load_file(done[0] / RUN / f"seed0/{name}/model.safetensors")
+    of = lambda network: {key: value for key, value in weights(network).items() if key.startswith("generator.")}
+    same = lambda one, other: one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
+    assert same(of("fecn"), of("mcn")) and same(of("guided"), of("guided_mcn")) and not same(of("fecn"), of("guided"))
+    history = pd.read_csv(done[0] / RUN / "seed0/guided_mcn/history.csv")
+    assert len(history) == 20 and set(history.picks) == {"loss"}
 
 
 def test_provenance_says_what_was_done(done):
     steps = json.loads((done[0] / RUN / "provenance.json").read_text())
-    assert list(steps) == ["01_datasets", "seed0/02_mcn", "seed0/03_fecn", "04_evaluation"]
+    assert list(steps) == ["01_datasets", "seed0/02_mcn", "seed0/02_mcn-guided", "seed0/03_fecn",
+                           "seed0/03_fecn-guided", "04_evaluation"]
+    assert list(steps["01_datasets"]["inputs"]) == ["rendered.zip"]
+    assert [steps[f"seed0/{name}"]["device"] for name in ("02_mcn", "03_fecn-guided")] == ["CPU, 1 threads"] * 2
     for step in steps.values():
         assert {"commit", "parameters", "packages", "device", "seconds", "inputs"} <= set(step)
     assert steps["seed0/02_mcn"]["parameters"]["epochs"] == 15 and "data" in steps["seed0/02_mcn"]["inputs"]
@@ -108,7 +146,7 @@ def test_provenance_says_what_was_done(done):
 def test_a_second_run_does_nothing(smoke):
     before = executed(smoke)
     assert snakemake(smoke).returncode == 0
-    assert len(before) == 4 and executed(smoke) == before
+    assert len(before) == 6 and executed(smoke) == before
 
 
 def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
@@ -117,7 +155,8 @@ def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
     result = snakemake(smoke)
     assert result.returncode == 0, result.stdout + result.stderr
     after = executed(smoke)
-    assert {name for name in after if after[name] != before[name]} == {"seed0/03_fecn", "04_evaluation"}
+    again = {"seed0/03_fecn", "seed0/03_fecn-guided", "04_evaluation"}
+    assert {name for name in after if after[name] != before[name]} == again
     assert len(pd.read_csv(smoke / RUN / "seed0/fecn/history.csv")) == 1
 
 
@@ -126,8 +165,26 @@ def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
 def test_changed_code_repeats_what_rests_on_it_and_no_more(smoke, module, first):
     "However many modules lie between it and the notebook."
     with open(smoke / f"maskfer_nb/{module}.py", "a") as file: file.write("\nCHANGED = True\n")
-    chain = ["datasets", "mcn", "fecn", "evaluation", "all"]
+    chain = ["datasets", "mcn", "guided_mcn", "fecn", "guided", "evaluation", "all"]
     assert jobs(snakemake(smoke, where=DRY)) == dict.fromkeys(chain[chain.index(first) :], 1)
+
+
+def test_changed_code_of_the_renderer_repeats_nothing_and_other_faces_everything(smoke):
+    for name in ("faces", "paint", "face_set"):
+        with open(smoke / f"maskfer_nb/{name}.py", "a") as file: file.write("\nCHANGED = True\n")
+    assert set(jobs(snakemake(smoke, where=DRY))) <= {"all"}
+    faces = smoke / SHIPPED
+    content = faces.read_bytes()
+    faces.unlink()
+    faces.write_bytes(content)
+    assert jobs(snakemake(smoke, where=DRY))["datasets"] == 1
+
+
+def test_without_its_faces_the_chain_says_how_they_are_made(copy):
+    (copy / SHIPPED).unlink()
+    result = snakemake(copy)
+    assert result.returncode and "✗ data/rendered.zip is not there: make faces renders it" in result.stderr
+    assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < 12
 
 
 def test_what_an_interrupted_step_has_lost_is_made_again_although_an_older_report_is_there(smoke):
@@ -228,7 +285,7 @@ def test_a_study_fills_its_table_and_repeats_only_what_is_missing(smoke):
 def test_a_cluster_would_get_every_step_as_a_job(copy):
     "`make test-slow` runs it on a real SLURM."
     planned = jobs(snakemake(copy, SHARDS="2", where=("--workflow-profile", "profiles/slurm", "--dry-run")))
-    assert planned == dict(shard=6, datasets=1, mcn=1, fecn=1, evaluation=1, all=1)
+    assert planned == dict(shard=6, datasets=1, mcn=1, guided_mcn=1, fecn=1, guided=1, evaluation=1, all=1)
 
 
 def test_a_study_without_its_photographs_says_how_to_name_them(copy):
@@ -261,11 +318,11 @@ def test_data_is_a_path_whatever_it_looks_like(copy, tmp_path, typed, meant):
     assert re.findall("^ +input: (.*)", result.stdout, re.M) == [meant], result.stdout + result.stderr
 
 
-def test_data_sets_are_made_of_a_folder_with_any_name(done, copy, foreign_kernel):
-    rendered, name = next((done[0] / "runs/faces").iterdir()), f"-2013 {ODDER}"
-    for face in recipes(80, 0, ("angry", "happy", "normal", "surprised")).itertuples():
+def test_data_sets_are_made_of_a_folder_with_any_name(copy, foreign_kernel):
+    name = f"-2013 {ODDER}"
+    for face in load(copy / SHIPPED)[0].head(80).itertuples():
         (copy / name / face.label).mkdir(parents=True, exist_ok=True)
-        shutil.copy(rendered / f"{face.face_id}.png", copy / name / face.label)
+        (copy / name / face.label / f"{face.face_id}.webp").write_bytes(read_bytes(face.path))
     result = make(copy, "reproduce", f"DATA={name}", "SNAKEMAKE=$(RUN) snakemake --cores all datasets",
                   JUPYTER_PATH=foreign_kernel)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -277,7 +334,7 @@ def test_data_sets_are_made_of_a_folder_with_any_name(done, copy, foreign_kernel
 
 @pytest.mark.parametrize("told, message", [
     ({"SEEDS": "0 1e3"}, "✗ SEEDS: '1e3' is not a whole number"),
-    ({"SOURCE": "2013"}, "✗ SOURCE: '2013' is not one of rendered, auto, rafdb"),
+    ({"SOURCE": "2013"}, "✗ SOURCE: '2013' is not one of auto, rafdb, rafdb-folders"),
     ({"DATA": "{faces}"}, "✗ DATA: Snakemake takes braces for a wildcard; rename {faces}"),
     ({"where": (*DRY, "--config", "data=2013")}, "✗ --config is not read: say PROFILE=… DATA=… to make"),
 ])
@@ -293,3 +350,44 @@ def test_chapters_run_on_this_interpreter_whatever_jupyter_calls_python3(tmp_pat
     cell = nbformat.v4.new_code_cell("import sys\nprint(sys.executable)")
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "short.ipynb")
     assert run_again(tmp_path / "short.ipynb").cells[0].outputs[0].text.strip() == sys.executable
+
+
+@pytest.mark.parametrize("name", ["01_datasets", "02_mcn", "03_fecn", "04_evaluation"])
+def test_a_chapter_opened_alone_has_the_recipe_of_the_small_profile(name):
+    profile = yaml.safe_load((ROOT / "profiles/small.yaml").read_text())
+    told = {"01_datasets": "datasets", "02_mcn": "mcn", "03_fecn": "fecn"}.get(name)
+    wanted = {**profile.get(told, {}), **profile["rendered"].get(told, {}), "run": "runs/small-rendered"}
+    defaults = default_parameters(ROOT / f"nbs/{name}.ipynb")
+    assert {name: defaults[name] for name in wanted} == wanted
+    if name == "01_datasets": assert (defaults["source"], defaults["data"]) == ("rendered", SHIPPED)
+
+
+@pytest.mark.parametrize("profile", ["small", "paper", "smoke"])
+def test_every_profile_says_what_its_chapters_know(profile):
+    given = yaml.safe_load((ROOT / f"profiles/{profile}.yaml").read_text())
+    for step, name in (("datasets", "01_datasets"), ("mcn", "02_mcn"), ("fecn", "03_fecn")):
+        check_parameters(ROOT / f"nbs/{name}.ipynb", given[step] | given.get("rendered", {}).get(step, {}))
+    if profile == "smoke": return
+    of = given["datasets"]
+    assert [of[name] for name in ("mu_train", "mu_test", "mfer_train", "mfer_test")] == [500, 100, 4000, 400]
+
+
+def test_a_chapter_opened_alone_makes_what_it_needs_and_no_more(tmp_path, monkeypatch):
+    "The guided pair for the guided chapter, both for the evaluation."
+    calls = []
+    monkeypatch.setattr(runs.subprocess, "run", lambda command, **_: calls.append(command))
+    told = lambda: [(Path(command[4]).stem, Path(command[5]).relative_to(tmp_path).as_posix(),
+                     json.loads(command[-1]).get("guided")) for command in calls]
+    data = ("01_datasets", "01_datasets.ipynb", None)
+    plain = [("02_mcn", "seed3/02_mcn.ipynb", False), ("03_fecn", "seed3/03_fecn.ipynb", False)]
+    guided = [("02_mcn", "seed3/02_mcn-guided.ipynb", True), ("03_fecn", "seed3/03_fecn-guided.ipynb", True)]
+    for notebook, kinds, wanted in (("02_mcn", (False,), [data]), ("03_fecn", (False,), [data, plain[0]]),
+                                    ("03_fecn", (True,), [data, guided[0]])):
+        calls.clear()
+        runs.make_before(notebook, tmp_path, 3, kinds)
+        assert told() == wanted
+    calls.clear()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/table1.csv").touch()
+    runs.make_before("04_evaluation", tmp_path, 3, (False, True))
+    assert told() == plain + guided

@@ -6,12 +6,14 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from photographs import archive
 
 from maskfer_nb import shards, sources
 from maskfer_nb.layouts import ALIASES, LABELS, LAYOUTS, VOTES, Layout, Listed, to_label
+from maskfer_nb.pictures import read_bytes
 from maskfer_nb.sources import FACES, RAFDB_PAGE, REJECTS, detect, load, read_image
 
 
@@ -451,6 +453,7 @@ EXAMPLES = {  # layout: files (None is a picture), the source to name, the faces
           for split in ("train", "test") for code, label in zip(*SEVEN_OF["affectnet"])}),
         ({f"{code}/{code}.png": None for code in "0123456"}, "affectnet",
          {f"{code}-{code}": (label, None) for code, label in zip(*SEVEN_OF["affectnet"])})],
+    "rendered": [],  # brings more than the others; see below
     "folders": [
         ({"training/Anger/a.png": None, "testing/happy/b.png": None}, None,
          {"training-Anger-a": ("angry", "train"), "testing-happy-b": ("happy", "test")})],
@@ -522,6 +525,7 @@ REFUSED = [  # layout, files, the source to name, what is said of the whole or o
     ("affectnet", numbered("01234567", "train") | {"train_labels.csv": ""}, "affectnet", "has RAF-DB's train_labels"),
     ("affectnet", numbered("1234567", "train", "test"), "affectnet", "has a folder 7 and none called 0, as RAF-DB"),
     ("affectnet", {f"{code}/a.png": None for code in "1234567"}, "affectnet", "has a folder 7 and none called 0"),
+    ("rendered", {"faces.parquet": "face_id,label", "pictures/a.webp": None}, None, "not a readable table"),
     ("folders", {"happy/a.png": None, "joy/b.png": None}, None,
      {"joy-b": f"unknown class folder 'joy', known: {', '.join(LABELS)}"}),
 ]
@@ -543,7 +547,7 @@ def test_what_a_row_says_is_refused(layout, files, source, said, tmp_path):
 @pytest.mark.parametrize("source, label", [("rafdb", "fearful"), ("affectnet", "sad")])
 def test_a_source_that_must_be_named_reaches_the_chain(source, label, tmp_path):
     root = laid(tmp_path/"data", {f"{split}/2/{n}.png": None for split in ("train", "test") for n in range(10)})
-    settings = dict(data=str(root), classes=[], n_rendered=0, leave_out="", seed=0)
+    settings = dict(data=str(root), classes=[], leave_out="", seed=0)
     with pytest.raises(ValueError, match="name source=rafdb or source=affectnet"):
         shards.face_table(tmp_path, source="auto", **settings)
     faces, rejects = shards.face_table(tmp_path, source=source, **settings)
@@ -555,6 +559,64 @@ def test_a_list_that_counts_from_1_may_lack_any_class(rafdb):
     for code in "1234567":
         (rafdb/LIST).write_text(f"train_{code:0>5}.jpg {code}\n")
         assert load(rafdb)[0].label.tolist() == [SEVEN[code]]
+
+
+# Rendered faces
+def rendered_set(root, **columns):
+    "Six faces of two people in the layout of data/rendered.zip, their landmarks counted up from the face's number."
+    names = [f"rendered-0-{number:06}" for number in range(6)]
+    write(root, *(f"pictures/{name}.webp" for name in names), *(f"regions/{name}.png" for name in names))
+    points = [np.arange(136, dtype=np.float32) + number for number in range(6)]
+    table = dict(face_id=names, label=["angry", "happy", "normal"] * 2, subject=["0-0"] * 3 + ["0-1"] * 3,
+                 split=["train"] * 3 + ["test"] * 3, landmarks=points, person_age=np.float32(0.5))
+    pd.DataFrame(table | columns).to_parquet(root/"faces.parquet", index=False)
+    return root
+
+
+def test_rendered_faces_bring_their_landmarks_split_people_and_regions(tmp_path):
+    root = rendered_set(tmp_path/"rendered")
+    for data in (root, zipped(root), zipped(root, "wrapped/")):
+        assert detect(data) == "rendered"
+        faces, rejects = load(data)
+        assert rejects.empty and list(faces) == [*FACES, "regions"] and len(faces) == 6
+        assert faces.split.tolist() == ["train"] * 3 + ["test"] * 3 and faces.subject.nunique() == 2
+        assert faces.label.tolist() == ["angry", "happy", "normal"] * 2 and set(faces.source) == {"rendered"}
+        assert set(faces.licence) == {"CC0-1.0, rendered by this project from MakeHuman's CC0 head"}
+        points = faces.landmarks[4]
+        assert points.dtype == np.float32 and np.array_equal(points, np.arange(4, 140).reshape(68, 2))
+        assert read_image(faces.path[0]).shape == (4, 6, 3) and len(read_bytes(faces.regions[5])) > 50
+
+
+def test_rendered_faces_that_cannot_be_taken_are_rejects(tmp_path):
+    points = [np.arange(136)] * 5 + [np.arange(4)]
+    root = rendered_set(tmp_path/"rendered", label=["angry", "bored", *["happy"] * 4], landmarks=points)
+    (root/"pictures/rendered-0-000002.webp").unlink()
+    faces, rejects = load(root)
+    assert len(faces) == 3 and reasons(rejects) == {
+        "rendered-0-000001": f"unknown class 'bored', known: {', '.join(LABELS)}",
+        "rendered-0-000002": "pictures/rendered-0-000002.webp is listed but missing",
+        "rendered-0-000005": "its landmarks are not 68 points"}
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda path: path.write_bytes(b"PAR1"), lambda path: pd.DataFrame(dict(face_id=["a"])).to_parquet(path)])
+def test_a_damaged_table_of_rendered_faces_is_one_error(tmp_path, spoil):
+    root = rendered_set(tmp_path/"rendered")
+    spoil(root/"faces.parquet")
+    with pytest.raises(ValueError, match="faces.parquet: not a readable table") as error: load(root)
+    assert "\n" not in str(error.value)
+
+
+def test_rendered_faces_reach_the_data_sets_by_the_chains_defaults(tmp_path):
+    names = [f"one-{number}" for number in range(33)]
+    many = dict(face_id=names, label=["angry", "happy", "normal"] * 11, subject=[f"{n // 3}" for n in range(33)],
+                split=["train"] * 30 + ["test"] * 3, landmarks=[np.arange(136)] * 33)
+    root = write(tmp_path/"many", *(f"pictures/{name}.webp" for name in names))
+    pd.DataFrame(many).to_parquet(root/"faces.parquet")
+    faces, rejects = shards.face_table(tmp_path, source="rendered", data=str(zipped(root)), leave_out="", seed=0)
+    assert rejects.empty and faces.split.value_counts().to_dict() == dict(train=27, val=3, test=3)
+    assert faces.groupby("subject").split.nunique().max() == 1
+    assert np.array_equal(faces.landmarks[32], np.arange(136).reshape(68, 2))
 
 
 # Pixels in a table

@@ -143,13 +143,10 @@ def on_slurm(slurm, folder, target, **told):
 
 
 def run_both(slurm, copies, target, **told):
-    """Makes `target` here, then, as `make` would be told, on SLURM, with the faces that were rendered here.
-
-    Returns the jobs that SLURM had."""
+    """Makes `target` here, then, as `make` would be told, on SLURM; returns the jobs that SLURM had."""
     here, there = copies
     result = snakemake(here, targets=[target], where=HERE)
     assert result.returncode == 0, result.stdout + result.stderr
-    shutil.copytree(here / "runs/faces", there / "runs/faces", dirs_exist_ok=True)
     first = int(ask(slurm, "sbatch", "--parsable", "--hold", "--wrap", "true")) + 1
     start = time.monotonic()
     result = on_slurm(slurm, there, target, **told)
@@ -185,11 +182,12 @@ def test_the_chain_makes_the_same_on_slurm(slurm, copies):
     ran = run_both(slurm, copies, "all", SHARDS="2")  # and its data sets in shards
     shards = "choose_0_1", "examine_0_2", "examine_1_2", "faces_0_1", "write_0_2", "write_1_2"
     assert ran == completed(datasets=False, evaluation=False, fecn_wildcards_0=True, mcn_wildcards_0=True,
+                            guided_mcn_wildcards_0=True, guided_wildcards_0=True,
                             **{f"shard_wildcards_{shard}": False for shard in shards})
     provenance = [json.loads((folder / "runs/smoke-rendered/provenance.json").read_text()) for folder in copies]
     here, there = (of["seed0/02_mcn"]["inputs"]["data"] for of in provenance)
     assert here == there
-    same_files(copies, "runs/smoke-rendered/seed0/*/predictions.parquet", 4)
+    same_files(copies, "runs/smoke-rendered/seed0/*/predictions.parquet", 6)
     assert (copies[1] / "runs/smoke-rendered/report.html").stat().st_size > 0
 
 
