@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
+import torch
+
+from maskfer_nb import training
 
 CPU = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 PROGRAM = """
@@ -89,3 +93,35 @@ def compare_curves(folder, epochs):
 
 def test_two_processes_have_the_loss_curve_of_one(tmp_path):
     compare_curves(tmp_path, 4)
+
+
+@pytest.mark.parametrize("flags, precision", [
+    ("fpu avx2 avx512f avx512_bf16 amx_tile", "bf16-mixed"), ("fpu avx2 amx_bf16 amx_tile amx_int8", "bf16-mixed"),
+    ("fpu avx2 avx512f avx512_vnni", "32-true"), ("fpu avx2 not_avx512_bf16_yet", "32-true"), (None, "32-true")])
+def test_the_processor_decides_the_precision(tmp_path, monkeypatch, flags, precision):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    path = tmp_path / "cpuinfo"
+    if flags: path.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\n")
+    assert training.precision_here("auto", path) == precision
+    assert training.precision_here("32-true", path) == "32-true"
+    assert training.precision_here("bf16-mixed", path) == "bf16-mixed"
+
+
+@pytest.mark.parametrize("has, precision", [(True, "bf16-mixed"), (False, "32-true")])
+def test_a_gpu_decides_where_there_is_one(tmp_path, monkeypatch, has, precision):
+    "Without emulation, which every GPU has."
+    (tmp_path / "cpuinfo").write_text("flags: avx512_bf16 amx_bf16")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or has)
+    assert training.precision_here("auto", tmp_path / "cpuinfo") == precision
+
+
+def test_a_training_with_auto_is_the_one_with_what_auto_means(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(training, "precision_here", lambda precision: "bf16-mixed" if precision == "auto" else precision)
+    fabric = lambda **options: told.append(options["precision"]) or 1 / 0
+    monkeypatch.setattr(training, "Fabric", fabric)
+    for precision in ("auto", "32-true"):
+        with pytest.raises(ZeroDivisionError):
+            training.fit(None, None, None, tmp_path, epochs=1, precision=precision)
+    assert told == ["bf16-mixed", "32-true"]
