@@ -117,8 +117,8 @@ def test_a_gpu_decides_where_there_is_one(tmp_path, monkeypatch, has, precision)
 
 
 def test_a_training_with_auto_is_the_one_with_what_auto_means(tmp_path, monkeypatch):
-    told = []
-    monkeypatch.setattr(training, "precision_here", lambda precision: "bf16-mixed" if precision == "auto" else precision)
+    told, meant = [], {"auto": "bf16-mixed", "32-true": "32-true"}
+    monkeypatch.setattr(training, "precision_here", meant.get)
     fabric = lambda **options: told.append(options["precision"]) or 1 / 0
     monkeypatch.setattr(training, "Fabric", fabric)
     for precision in ("auto", "32-true"):
