@@ -6,7 +6,7 @@
 __all__ = ['CHAIN', 'GUIDED', 'EXPRESSION_NETWORKS', 'MASK_NETWORKS', 'maker', 'make_before', 'need', 'seeds', 'predictions',
            'likeliest', 'classes', 'best_epoch', 'stored_weights', 'maps', 'unmasked', 'face', 'study_rows', 'tidy']
 
-# %% ../nbs/92_runs.ipynb #98dce0c9
+# %% ../nbs/92_runs.ipynb #74ccb08d
 import json
 import shutil
 import subprocess
@@ -20,6 +20,7 @@ from .files import extra, root
 
 with extra("train"):
     import pandas as pd
+with extra("study"):
     from safetensors import safe_open
 
 from .sources import LABELS  # the paper's four first, in its order

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from maskfer_nb import attention, datasets, faces, masks, shards, sources
+from maskfer_nb import datasets, faces, masks, regions, shards, sources
 from maskfer_nb.files import file_hash
 
 FOUR = ["angry", "happy", "normal", "surprised"]
@@ -135,14 +135,14 @@ def test_metadata_holds_what_the_mask_covers(made):
 
 def test_regions_are_a_partition_and_lie_where_they_should(made):
     table = metadata(made).query("dataset == 'mfer' and split == 'test'")
-    regions = attention.read_regions(made / "mfer/test", 48)
+    areas = regions.read_regions(made / "mfer/test", 48)
     for row in table.itertuples():
-        of, points = regions[Path(row.file_name).stem], np.array(json.loads(row.landmarks))
+        of, points = areas[Path(row.file_name).stem], np.array(json.loads(row.landmarks))
         assert (sum(region.astype(int) for region in of.values()) == 1).all()
         at = lambda k: tuple(np.clip(np.round(points[k]), 0, 47).astype(int)[::-1])
         assert of["eyes"][at(37)] and of["eyes"][at(19)] and of["mask"][at(33)] and of["mask"][at(62)]
         assert of["background"][47, 0]
-    assert not any(of["mask"].any() for of in attention.read_regions(made / "mfer/unmasked", 48).values())
+    assert not any(of["mask"].any() for of in regions.read_regions(made / "mfer/unmasked", 48).values())
 
 
 def test_both_fits_have_the_same_faces(rendered, tmp_path):
