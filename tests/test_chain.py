@@ -254,7 +254,7 @@ def test_wrong_data_is_one_error(copy, tmp_path, make_data, message):
     result = snakemake(copy, DATA=str(tmp_path / "faces"))
     assert result.returncode != 0
     assert message in result.stderr
-    assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < len(LAYOUTS) + 4  # each is a line
+    assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < len(LAYOUTS) + 4
 
 
 def test_a_study_fills_its_table_and_repeats_only_what_is_missing(smoke):
