@@ -15,7 +15,7 @@ import psutil
 
 from maskfer_nb import faces
 from maskfer_nb.head import at_rest
-from maskfer_nb.paint import dressed
+from maskfer_nb.worn import dressed
 
 
 class Peak:

@@ -117,14 +117,14 @@ def pack(
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, write)
 
-# %% ../nbs/29a_face_set.ipynb #caabb477
+# %% ../nbs/29a_face_set.ipynb #3a2cd7c5
 def make(
     folder: str | Path,  # where pictures are kept as long as others are missing
     path: str | Path,  # the zip
     n: int = 5200,  # faces
     seed: int = 0,
     size: int = 112,  # pixels a side
-    samples: int = 16,  # rays a pixel
+    samples: int = 132,  # rays a pixel, eleven of each lamp: they are made once
     classes: tuple = ("angry", "happy", "normal", "surprised"),
 ):
     "Render a set and pack it, by default the one that comes with the repository. Goes on where it stopped."

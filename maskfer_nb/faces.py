@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REGIONS', 'LICENCE', 'recipes', 'part_of', 'landmarks', 'photograph', 'render', 'contact_sheet']
 
-# %% ../nbs/29_faces.ipynb #178df9c1
+# %% ../nbs/29_faces.ipynb #31f9fb86
 import functools
 import hashlib
 import json
@@ -24,17 +24,19 @@ with extra("render"):
     from scipy.spatial.transform import Rotation
     from threadpoolctl import threadpool_limits
 
+from . import creases
 from .head import EXPRESSIONS, act, at_rest, build, expression, gaze, ibug, mesh
-from .paint import HEIGHT, WIDTH, cover, dressed, eye_uv, ibug_on_sheet, looks, plain_skin, unwrap, uv
+from .paint import HEIGHT, WIDTH, cover, eye_uv, ibug_on_sheet, looks, plain_skin, unwrap, uv
+from .worn import dressed, stand
 
-# %% ../nbs/29_faces.ipynb #c6743ab3
+# %% ../nbs/29_faces.ipynb #ced8a2c3
 def _picture(rng: np.random.Generator) -> dict:
     "How a face is photographed: pose (radians), gaze, camera (metres), lights, background, clothes and grain."
     warmth = lambda: rng.normal(.02, .05)
-    pose = dict(yaw=np.clip(rng.normal(0, .18), -.6, .6), pitch=np.clip(rng.normal(0, .08), -.3, .3),
+    pose = dict(yaw=np.clip(rng.normal(0, .2), -.6, .6), pitch=np.clip(rng.normal(0, .14), -.35, .35),
                 roll=rng.normal(0, .07), gaze_x=rng.normal(0, .2), gaze_y=rng.normal(0, .12))
-    camera = dict(distance=rng.uniform(.6, 1.5), frame=rng.uniform(.175, .205),
-                  shift_x=rng.normal(0, .006), shift_z=rng.normal(-.03, .006))
+    camera = dict(distance=rng.uniform(.6, 1.5), frame=rng.uniform(.185, .215),
+                  shift_x=rng.normal(0, .006), shift_z=rng.normal(-.035, .006))
     key = dict(key=rng.uniform(.4, 1.6), key_side=rng.uniform(-1.1, 1.1), key_height=rng.uniform(-.1, .9),
                key_size=rng.uniform(.05, .25), key_warmth=warmth())
     sky = {f"sky_{k}": rng.uniform(.1, .4) for k in range(5)}
@@ -108,21 +110,23 @@ def landmarks(
     "The iBUG points of a face, exactly; the jaw's are on the visible outline."
     return ibug(_project(_turn(_acting(row), row), row, size)).astype(np.float32)
 
-# %% ../nbs/29_faces.ipynb #9e91bdeb
+# %% ../nbs/29_faces.ipynb #22fe7b0d
 def _plain(*rgb) -> dict:
     return {"type": "rgb", "value": [float(channel) for channel in rgb]}
 
 
 def _lamps(picture: dict) -> dict:
-    "Three distant lamps for the key light, about `key_size` radians apart, and five for the sky."
+    "Three distant lamps for the key light, about `key_size` radians apart, five for the sky, and four that fill."
     rng = np.random.default_rng([int(picture["noise"]), 3])
     side, height, spread = picture["key_side"], picture["key_height"], picture["key_size"]
     key = [(side + rng.normal(0, spread), height + rng.normal(0, spread), picture["key"] / 3, picture["key_warmth"])
            for _ in range(3)]
     sky = [(-1.4 + .7 * k + rng.normal(0, .15), picture["sky_height"] + rng.normal(0, .35), picture[f"sky_{k}"],
             picture["sky_warmth"]) for k in range(5)]
+    room = (0, 0), (0, -.7), (-.9, -.2), (.9, -.2)
+    fill = [(side, height, .06 + .2 * picture["sky_2"], 0) for side, height in room]
     lamps = {}
-    for number, (side, height, strength, warmth) in enumerate(key + sky):
+    for number, (side, height, strength, warmth) in enumerate(key + sky + fill):
         rays = [-np.sin(side) * np.cos(height), np.cos(side) * np.cos(height), -np.sin(height)]
         light = _plain(*(np.pi * strength * np.exp((warmth, 0, -warmth))))
         lamps[f"lamp{number}"] = {"type": "directional", "direction": rays, "irradiance": light}
@@ -159,7 +163,7 @@ def _camera(mi, picture: dict, size: int, samples: int) -> dict:
             "to_world": mi.ScalarTransform4f().look_at([x, -distance, z], [x, 0, z], [0, 0, 1]),
             "film": film, "sampler": {"type": "multijitter", "sample_count": samples}}
 
-# %% ../nbs/29_faces.ipynb #4c621aa9
+# %% ../nbs/29_faces.ipynb #59b33e80
 def _meshes(mi, row: pd.Series) -> dict:
     "The head in this pose and expression, dressed and painted."
     person, picture, parts = part_of(row, "person"), part_of(row, "picture"), mesh()["parts"]
@@ -167,16 +171,25 @@ def _meshes(mi, row: pd.Series) -> dict:
     vertices, skin = _turn(_acting(row) + wears["scalp"], row), wears["paint"]["skin"].copy()
     cloth = np.clip(picture["cloth"] * np.exp((picture["cloth_red"], 0, picture["cloth_blue"])), .01, .8)
     cover(skin, wears["paint"]["worn"], cloth)
+    folds = 1 - np.exp(-(.5 + .5 * person["age"]) * creases.depth(part_of(row, "unit")))
+    skin *= 1 - folds[..., None] * (.5, .62, .66)
     part = lambda name, coordinates, bsdf: _mesh(mi, name, vertices, parts[name], coordinates, bsdf)
     meshes = dict(
         body=part("body", uv() / on_sheet, _glossy(_bitmap(mi, skin), .5, person["gloss"])),
-        eyes=part("eyes", eye_uv(), _glossy(_bitmap(mi, wears["eye"]), .12, .2)),
+        eyes=part("eyes", eye_uv(), _glossy(_bitmap(mi, wears["eye"]), .5, .1)),
         teeth=part("teeth", uv() / on_sheet, _glossy(_plain(.85, .8, .7), .3, .5)),
         tongue=part("tongue", uv() / on_sheet, _glossy(_plain(.4, .13, .12), .4, .5)))
-    if wears["curtain"]:
-        hanging, triangles = wears["curtain"]
-        locks = {"type": "twosided", "bsdf": _glossy(_bitmap(mi, wears["paint"]["locks"]), .45, .4)}
-        meshes["hair"] = _mesh(mi, "hair", _turn(hanging, row), triangles, unwrap(hanging) / on_sheet, locks)
+    locks = {"type": "twosided", "bsdf": _glossy(_bitmap(mi, wears["paint"]["locks"]), .5, .15)}
+    for name in ("strands", "whiskers"):
+        if not (hairs := wears[name]): continue
+        standing = _turn(stand(hairs, _acting(row) + wears["scalp"]), row)
+        meshes[name] = _mesh(mi, name, standing, hairs["triangles"], hairs["coordinates"] / on_sheet, locks)
+    frame, cloth = _glossy(_plain(*wears["frame"]), .3, .3), {"type": "diffuse", "reflectance": _plain(*wears["cloth"])}
+    stiff = dict(curtain=locks, glasses=frame, covering={"type": "twosided", "bsdf": cloth})
+    for name, bsdf in stiff.items():
+        if not wears[name]: continue
+        points, triangles = wears[name]
+        meshes[name] = _mesh(mi, name, _turn(points, row), triangles, unwrap(points) / on_sheet, bsdf)
     return meshes
 
 
@@ -186,8 +199,9 @@ def _scene(mi, row: pd.Series, size: int, samples: int):
     camera = _camera(mi, picture, size, samples)
     return mi.load_dict({"type": "scene", **_lamps(picture), "camera": camera, **_meshes(mi, row)})
 
-# %% ../nbs/29_faces.ipynb #dc84d892
+# %% ../nbs/29_faces.ipynb #5909c12a
 REGIONS = ("background", "head", "face", "eyes", "mouth")  # head: hair, ears, neck, clothes; eyes: with brows and lids
+_SHOWS = dict(nothing="background", eyes="eyes", teeth="mouth", tongue="mouth")  # other meshes show the head
 
 
 @functools.cache
@@ -205,17 +219,20 @@ def _map() -> np.ndarray:
     return regions
 
 
-def _regions(mi, scene, hair: np.ndarray) -> np.ndarray:
-    "What each pixel shows: REGIONS' numbers (size, size); `hair` is the sheet's mask of it."
+def _regions(mi, scene, hair: np.ndarray, lips: np.ndarray) -> np.ndarray:
+    "What each pixel shows: REGIONS' numbers (size, size); `hair` is the sheet's mask, `lips` (n, 2) their outline."
     asked = mi.load_dict({"type": "aov", "aovs": "uv:uv,shape:shape_index", "block_size": 128})
     shown = np.array(mi.render(scene, integrator=asked, spp=1))
     column, row = (np.clip(shown[..., k] * side, 0, side - 1).astype(int) for k, side in enumerate((WIDTH, HEIGHT)))
     part = shown[..., 2].astype(int)  # 0 for nothing, then the meshes in their order
-    names = ("background", "head", "eyes", "mouth", "mouth", "head")
-    regions = np.array([REGIONS.index(name) for name in names], np.uint8)[part]
-    return np.where((part == 1) & (hair[row, column] < .5), _map()[row, column], regions).astype(np.uint8)
+    shapes = ["nothing", *(shape.id() for shape in scene.shapes())]
+    regions = np.array([REGIONS.index(_SHOWS.get(shape, "head")) for shape in shapes], np.uint8)[part]
+    skin = np.isin(shapes, ["whiskers", "glasses"])[part] | (part == 1) & (hair[row, column] < .5)
+    regions = np.where(skin, _map()[row, column], regions).astype(np.uint8)
+    cv2.fillPoly(regions, [np.int32(np.round(lips))], REGIONS.index("mouth"))  # what is seen through an open mouth, too
+    return regions
 
-# %% ../nbs/29_faces.ipynb #dc9b9482
+# %% ../nbs/29_faces.ipynb #5fda20fd
 def _background(picture: dict, size: int) -> np.ndarray:
     "(size, size, 3) linear light, out of focus."
     rng, detail = np.random.default_rng([int(picture["noise"]), 1]), int(picture["background_detail"]) + 1
@@ -241,7 +258,7 @@ def _develop(light: np.ndarray, row: pd.Series) -> np.ndarray:
 def photograph(
     row: pd.Series,  # of `recipes`
     size: int = 112,  # pixels a side
-    samples: int = 8,  # rays a pixel; each of the eight lamps gets its share of a multiple of eight
+    samples: int = 12,  # rays a pixel; each of the twelve lamps gets its share of a multiple of twelve
     variant: str = "scalar_rgb",  # mitsuba's; llvm_ad_rgb or cuda_ad_rgb where the machine has LLVM or CUDA
 ) -> tuple[np.ndarray, np.ndarray]:  # RGB (size, size, 3) and regions (size, size), the numbers of REGIONS, both uint8
     "Render one face."
@@ -251,7 +268,7 @@ def photograph(
     direct = mi.load_dict({"type": "direct", "emitter_samples": 1, "bsdf_samples": 0, "block_size": 128})
     light = np.array(mi.render(scene, integrator=direct, seed=int(row.picture_noise)))
     hair = dressed(tuple(part_of(row, "person").items()))["paint"]["grown"]
-    return _develop(light, row), _regions(mi, scene, hair)
+    return _develop(light, row), _regions(mi, scene, hair, landmarks(row, size)[48:60])
 
 # %% ../nbs/29_faces.ipynb #fb95031d
 LICENCE = "CC0-1.0, rendered by this project from MakeHuman's CC0 head"

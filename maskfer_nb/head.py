@@ -19,7 +19,7 @@ AGES = ("child", "young", "old")
 SEXES = ("male", "female")
 WEIGHTS = ("minweight", "averageweight", "maxweight")
 
-# %% ../nbs/27_head.ipynb #9a32e9ea
+# %% ../nbs/27_head.ipynb #f488de31
 _IBUG = [  # vertices of MakeHuman's base mesh
     5564, 5411, 5098, 912, 895, 893, 5295, 5167, 5211, 11780, 11901, 7595, 7597, 7613, 11713, 12010, 12161,  # jaw
     207, 224, 222, 205, 208, 6983, 6980, 6996, 6998, 6982,  # brows
@@ -27,6 +27,13 @@ _IBUG = [  # vertices of MakeHuman's base mesh
     6781, 0, 54, 1077, 6772, 6776, 7769, 13359, 6784, 13377, 13372, 7762,  # eyes
     3736, 5354, 450, 455, 7210, 11956, 7249, 7235, 7241, 492, 486, 5335,  # lips, outside
     3735, 515, 520, 7261, 7204, 7265, 523, 518]  # lips, inside
+
+
+def _show_teeth(vertices: np.ndarray, triangles: np.ndarray):
+    "Move the upper front teeth 2.5 mm nearer to the lip, in place, so that a smile shows them."
+    teeth = np.unique(triangles)
+    upper = teeth[len(teeth) // 2 :]  # in the asset they come after as many of the lower ones
+    vertices[upper, 1] -= .0025 * np.maximum(0, 1 - (vertices[upper, 0] / .018) ** 2)
 
 
 @functools.cache
@@ -41,6 +48,7 @@ def mesh() -> dict:
     head["units"] = dict(zip(head["unit_names"].tolist(), head["units"]))
     part_names = head["parts"].tolist()
     head["parts"] = {name: head["triangles"][head["part"] == number] for number, name in enumerate(part_names)}
+    _show_teeth(head["vertices"], head["parts"]["teeth"])
     head["eyes"] = np.unique(head["parts"]["eyes"])
     wings = ["ear-wing" in name for name in head["local_names"]]  # the shapes that fold the ears move them alone
     head["ears"] = np.unique(head["local"][wings].any((0, 1, 3)).nonzero()[0])
@@ -110,11 +118,13 @@ def neutral() -> np.ndarray:
     "The average young adult (V, 3) in metres, on which everything that is measured once is measured."
     return shape(dict(age=2 / 3, sex=.5, weight=.5, african=1 / 3, asian=1 / 3, caucasian=1 / 3))
 
-# %% ../nbs/27_head.ipynb #46a0d139
+# %% ../nbs/27_head.ipynb #50d35546
 def _spread(name: str) -> float:
     "Standard deviation of a local shape: smaller for what looks like an expression or a displacement."
-    if name.startswith(("eyebrows-angle", "mouth-angles")): return .1
-    return .15 if "trans" in name or "eye-height" in name else .3
+    if name.startswith("eyebrows-trans-down"): return .6
+    if name.startswith("eyebrows-angle"): return .25
+    if name.startswith(("l-eye-height", "l-eye-scale")): return .55
+    return .1 if "trans" in name or "mouth-angles" in name else .2
 
 
 def build(rng: np.random.Generator) -> dict:
@@ -126,35 +136,40 @@ def build(rng: np.random.Generator) -> dict:
         else: person[name] = np.clip(rng.normal(0, _spread(name)), -1, 1)
     return person
 
-# %% ../nbs/27_head.ipynb #3c3c14cc
-EXPRESSIONS = {  # the upper face, then the ways of the mouth; units without a side act on both
+# %% ../nbs/27_head.ipynb #442e9c59
+EXPRESSIONS = {  # the upper face, then the ways of the mouth, at full strength; units without a side act on both
     "angry": (
-        dict(browDown=(.7, 1.3), noseSneer=(0, .6), eyeSquint=(0, .5), eyeWide=(0, .4)),
-        [dict(mouthPress=(.4, 1), mouthFrown=(.3, .8), mouthShrugLower=(0, .6)),
-         dict(mouthFrown=(.5, 1), mouthFunnel=(0, .3), mouthStretch=(0, .3)),
-         dict(jawOpen=(.12, .35), mouthUpperUp=(.4, .8), mouthLowerDown=(.4, .8), mouthStretch=(.2, .5),
-              mouthFrown=(.2, .5))]),
+        dict(browDown=(1.5, 1.9), noseSneer=(.5, 1.2), eyeSquint=(.1, .5), eyeWide=(0, .5)),
+        [dict(mouthPress=(.9, 1.4), mouthFrown=(.9, 1.4), mouthRollLower=(.2, .6), mouthShrugLower=(.2, .7),
+              noseSneer=(.3, .8)),
+         dict(jawOpen=(.08, .2), mouthUpperUp=(.6, 1), mouthLowerDown=(.6, 1), mouthStretch=(.3, .7),
+              noseSneer=(.5, 1)),
+         dict(jawOpen=(.35, .8), mouthUpperUp=(.6, 1.1), mouthLowerDown=(.6, 1.2), mouthFrown=(.2, .5),
+              noseSneer=(.6, 1.2))]),
     "happy": (
-        dict(cheekSquint=(.5, 1.1), eyeSquint=(.1, .5)),
-        [dict(mouthSmile=(.9, 1.4), mouthDimple=(0, .3)),
-         dict(mouthSmile=(.9, 1.4), jawOpen=(.06, .28), mouthUpperUp=(.4, .8), mouthLowerDown=(.1, .5))]),
+        dict(cheekSquint=(0, .8), eyeSquint=(0, .3)),
+        [dict(mouthSmile=(.85, 1), mouthStretch=(.3, .6)),
+         dict(mouthSmile=(.85, 1), mouthStretch=(.2, .5), jawOpen=(.06, .16), mouthUpperUp=(.5, .8),
+              mouthLowerDown=(.2, .4)),
+         dict(mouthSmile=(.85, 1), mouthStretch=(.2, .5), jawOpen=(.2, .5), mouthUpperUp=(.5, .9),
+              mouthLowerDown=(.3, .6))]),
     "normal": ({}, [{}]),
     "surprised": (
-        dict(browInnerUp=(.8, 1.4), browOuterUp=(.8, 1.4), eyeWide=(.3, 1.1)),
-        [dict(jawOpen=(.25, .8), mouthFunnel=(0, .4)), dict(jawOpen=(.15, .4))]),
+        dict(browInnerUp=(.4, 1.2), browOuterUp=(.4, 1.2), eyeWide=(0, 1.2)),
+        [dict(jawOpen=(.6, 1), mouthFunnel=(0, .3)), dict(jawOpen=(.4, .8))]),
     "fearful": (
-        dict(browInnerUp=(.7, 1.2), browOuterUp=(.1, .5), browDown=(.2, .7), eyeWide=(.6, 1.2)),
-        [dict(mouthStretch=(.5, 1.1), jawOpen=(.1, .4), mouthLowerDown=(.1, .5))]),
+        dict(browInnerUp=(.9, 1.4), browOuterUp=(.1, .5), browDown=(.3, .8), eyeWide=(.8, 1.3)),
+        [dict(mouthStretch=(.7, 1.2), jawOpen=(.1, .4), mouthLowerDown=(.2, .6))]),
     "disgusted": (
-        dict(noseSneer=(.8, 1.3), browDown=(.3, .8), eyeSquint=(.2, .6), cheekSquint=(.2, .7)),
-        [dict(mouthUpperUp=(.5, 1), mouthFrown=(.1, .6)),
-         dict(mouthUpperUp=(.4, .8), mouthShrugLower=(.3, .8), mouthFrown=(.4, .8))]),
+        dict(noseSneer=(1, 1.5), browDown=(.4, .9), eyeSquint=(.3, .7), cheekSquint=(.3, .8)),
+        [dict(mouthUpperUp=(.6, 1.1), mouthFrown=(.1, .6)),
+         dict(mouthUpperUp=(.5, .9), mouthShrugLower=(.4, .9), mouthFrown=(.5, .9))]),
     "sad": (
-        dict(browInnerUp=(.7, 1.3), browDown=(0, .3), eyeSquint=(0, .3), eyeBlink=(0, .25)),
-        [dict(mouthFrown=(.6, 1.2), mouthShrugLower=(.1, .7))]),
+        dict(browInnerUp=(.9, 1.5), browDown=(0, .3), eyeSquint=(0, .3), eyeBlink=(0, .25)),
+        [dict(mouthFrown=(.8, 1.3), mouthShrugLower=(.2, .8))]),
 }
 
-# %% ../nbs/27_head.ipynb #982c96c9
+# %% ../nbs/27_head.ipynb #6782d856
 def sides(unit: str) -> list:
     "The names of a face unit in the mesh: its own, or those of its left and right half."
     return [unit] if unit in mesh()["units"] else [unit + "Left", unit + "Right"]
@@ -162,7 +177,7 @@ def sides(unit: str) -> list:
 
 def act(
     vertices: np.ndarray,  # (V, 3), a face at rest
-    units: dict,  # strengths of face units by name, about 0 to 1.4; negative ones are taken for 0
+    units: dict,  # strengths of face units by name, about 0 to 2; negative ones are taken for 0
 ) -> np.ndarray:  # (V, 3)
     "The face with these muscles at work."
     units = {name: strength for name, strength in units.items() if strength > 0}
@@ -170,24 +185,25 @@ def act(
     offsets = np.stack([mesh()["units"][name] for name in units])
     return vertices + np.tensordot(np.float32(list(units.values())), offsets, 1)
 
-# %% ../nbs/27_head.ipynb #bd325874
-_TREMBLE = dict(browDown=.24, browInnerUp=.24, browOuterUp=.24, eyeSquint=.18, eyeWide=.18, eyeBlink=.05,
-                cheekSquint=.18, noseSneer=.15, mouthSmile=.1, mouthFrown=.1, mouthPress=.1, jawOpen=.04)
+# %% ../nbs/27_head.ipynb #64f8d54d
+# what anybody's face may do besides, whatever it shows: no unit that tells a class
+_REST = dict(eyeBlink=.12, mouthPress=.2, mouthRollLower=.15, mouthRollUpper=.15, mouthPucker=.1, mouthShrugUpper=.1,
+             mouthLeft=.08, mouthRight=.08, jawForward=.2)
 
 
 def expression(
     label: str,  # one of EXPRESSIONS
     rng: np.random.Generator,
-) -> dict:  # strengths of the face units by name, about 0 to 1.4, for `act`
+) -> dict:  # strengths of the face units by name, up to about 2, for `act`
     "How somebody makes a face, this once."
     upper, mouths = EXPRESSIONS[label]
     asked = upper | mouths[rng.integers(len(mouths))]
-    intensity = dict(mouth=rng.uniform(.6, 1), upper=rng.uniform(.25, .95))
+    intensity = dict(mouth=rng.uniform(.8, 1.15), upper=rng.uniform(.3, 1.05))
     units = {}
-    for unit in sorted({*asked, *_TREMBLE}):
+    for unit in sorted({*asked, *_REST}):
         half = "mouth" if unit.startswith(("mouth", "jaw")) else "upper"
-        strength = intensity[half] * rng.uniform(*asked.get(unit, (0, 0))) + abs(rng.normal(0, _TREMBLE.get(unit, 0)))
-        units |= {side: strength * max(0, rng.normal(1, .12)) for side in sides(unit)}
+        strength = intensity[half] * rng.uniform(*asked.get(unit, (0, 0))) + abs(rng.normal(0, _REST.get(unit, 0)))
+        units |= {side: strength * max(0, rng.normal(1, .1)) for side in sides(unit)}
     return units
 
 # %% ../nbs/27_head.ipynb #385f0cd3

@@ -11,6 +11,9 @@ import pytest
 
 from maskfer_nb import faces
 from maskfer_nb.files import code_files
+from maskfer_nb.head import act, at_rest, build
+from maskfer_nb.paint import BEARDS, COVERINGS, CUTS, looks
+from maskfer_nb.worn import dressed, stand
 
 ASSET = Path(str(files("maskfer_nb") / "head.npz"))
 
@@ -48,7 +51,8 @@ def test_the_wheel_carries_the_assets(tmp_path, monkeypatch):
     build_meta = pytest.importorskip("setuptools.build_meta")
     wheel = build_meta.build_wheel(str(tmp_path))
     weights = {f"maskfer_nb/masked_fer/{name}" for name in ("model.safetensors", "config.json", "README.md")}
-    rooms = {f"maskfer_nb/{name}" for name in ("head.npz", "head.md", "head.py", "paint.py", "faces.py", "report.html")}
+    code = ("head.py", "paint.py", "worn.py", "creases.py", "faces.py")
+    rooms = {f"maskfer_nb/{name}" for name in ("head.npz", "head.md", "report.html", *code)}
     assert rooms | weights <= set(zipfile.ZipFile(tmp_path / wheel).namelist())
 
 
@@ -130,9 +134,72 @@ def test_other_parameters_go_to_another_folder(rendered, folder):
 
 def test_a_folder_stands_for_all_code_that_faces_rest_on():
     names = {file.name for file in code_files("faces")}
-    assert names == {"head.npz", "head.py", "paint.py", "faces.py", "files.py"}
+    assert names == {"head.npz", "head.py", "paint.py", "worn.py", "creases.py", "faces.py",
+                     "files.py"}
 
 
 def test_an_unknown_class_is_an_error_that_lists_them():
     with pytest.raises(ValueError, match="no class 'bored'; there are angry, happy"):
         faces.recipes(4, classes=("happy", "bored"))
+
+
+def _drawn(n: int, seed: int) -> list:
+    "People as recipes draw them, without pictures."
+    people = []
+    for number in range(n):
+        rng = np.random.default_rng([seed, number])
+        body = build(rng)
+        people.append(body | looks(body, rng))
+    return people
+
+
+def test_glasses_beards_and_head_coverings_are_as_frequent_as_was_chosen():
+    people = _drawn(2000, seed=3)
+    share = lambda name: np.mean([person[name] > 0 for person in people])
+    assert abs(share("glasses") - .15) < .03 and abs(share("covering") - .12) < .03
+    assert not any(person["beard"] for person in people if person["sex"] > .5)
+    assert {person["cut"] for person in people} == set(range(len(CUTS)))
+
+
+@pytest.mark.parametrize("tone", range(8))
+def test_skin_is_never_grey(tone):
+    bare = dict(person_tone=tone, person_beard=0, person_glasses=0, person_covering=0)
+    row = faces.recipes(4 * 8, seed=5).iloc[4 * tone + 2]
+    picture, regions = faces.photograph(row.where(~row.index.isin(bare), row.index.map(bare)), 64)
+    lab = cv2.cvtColor(np.float32(picture) / 255, cv2.COLOR_RGB2LAB)[regions == faces.REGIONS.index("face")]
+    a, b = np.median(lab[:, 1:], 0)
+    assert a > 0 and b > 0 and np.hypot(a, b) >= 16, (a, b)
+
+
+@pytest.mark.parametrize("kind", range(1, len(COVERINGS)))
+def test_head_coverings_leave_the_brows_free(kind):
+    free = []
+    for _, row in faces.recipes(16, seed=5).iterrows():
+        row["person_covering"], row["person_fringe"] = kind, 0
+        _, regions = faces.photograph(row, 112)
+        column, line = faces.landmarks(row)[17:27].round().astype(int).clip(0, 111).T
+        free += list(np.isin(regions[line, column], [faces.REGIONS.index("eyes"), faces.REGIONS.index("face")]))
+    assert np.mean(free) > .93
+
+
+def test_what_stands_on_the_skin_goes_where_the_skin_goes():
+    row = faces.recipes(4, seed=5).iloc[3].copy()
+    row["person_beard"] = BEARDS.index("full")
+    person = tuple(faces.part_of(row, "person").items())
+    hairs, rest = dressed(person)["whiskers"], at_rest(person)
+    open_mouth = act(rest, dict(jawOpen=.8))
+    moved = (stand(hairs, open_mouth) - stand(hairs, rest)).reshape(hairs["offsets"].shape)
+    skin = ((open_mouth - rest)[hairs["corners"]] * hairs["shares"][..., None]).sum(1)
+    np.testing.assert_allclose(moved, np.broadcast_to(skin[:, None], moved.shape), atol=1e-6)
+    assert np.abs(skin).max() > .005
+
+
+@pytest.mark.parametrize("cut", range(1, len(CUTS)))
+def test_no_hair_grows_out_of_the_mouth(cut):
+    row = faces.recipes(4, seed=5).iloc[2].copy()
+    row["person_cut"], row["person_covering"] = cut, 0
+    person = tuple(faces.part_of(row, "person").items())
+    hairs, rest = dressed(person)["strands"], at_rest(person)
+    roots = (rest[hairs["corners"]] * hairs["shares"][..., None]).sum(1)
+    x, y, z = roots.T
+    assert len(roots) > 500 and not ((np.abs(x) < .035) & (y < .1) & (z < 0)).any()

@@ -17,9 +17,9 @@ COLUMNS, CELL, CHAPTER = 120, 40, 400  # columns a line, lines a code cell, line
 # From the ground up; a module imports from layers below its own alone.
 LAYERS = [
     ["files", "pictures"],
-    ["layouts"],
-    ["detector", "fabrics", "head", "networks", "sources", "video"],
-    ["landmarks", "masks", "mcn", "paint", "runs"],
+    ["head", "layouts"],
+    ["detector", "fabrics", "networks", "paint", "sources", "video"],
+    ["creases", "landmarks", "masks", "mcn", "runs", "worn"],
     ["datasets", "faces", "fecn", "masking", "predictor", "regions", "statistics", "training"],
     ["attention", "evaluation", "export", "face_set", "polarity", "shards", "study", "train"],
     ["report"],
