@@ -163,12 +163,13 @@ def _camera(mi, picture: dict, size: int, samples: int) -> dict:
             "to_world": mi.ScalarTransform4f().look_at([x, -distance, z], [x, 0, z], [0, 0, 1]),
             "film": film, "sampler": {"type": "multijitter", "sample_count": samples}}
 
-# %% ../nbs/29_faces.ipynb #59b33e80
+# %% ../nbs/29_faces.ipynb #638511eb
 def _meshes(mi, row: pd.Series) -> dict:
     "The head in this pose and expression, dressed and painted."
     person, picture, parts = part_of(row, "person"), part_of(row, "picture"), mesh()["parts"]
     wears, on_sheet = dressed(tuple(person.items())), (WIDTH, HEIGHT)
-    vertices, skin = _turn(_acting(row) + wears["scalp"], row), wears["paint"]["skin"].copy()
+    straight, skin = _acting(row) + wears["scalp"], wears["paint"]["skin"].copy()
+    vertices = _turn(straight, row)
     cloth = np.clip(picture["cloth"] * np.exp((picture["cloth_red"], 0, picture["cloth_blue"])), .01, .8)
     cover(skin, wears["paint"]["worn"], cloth)
     folds = 1 - np.exp(-(.5 + .5 * person["age"]) * creases.depth(part_of(row, "unit")))
@@ -182,7 +183,7 @@ def _meshes(mi, row: pd.Series) -> dict:
     locks = {"type": "twosided", "bsdf": _glossy(_bitmap(mi, wears["paint"]["locks"]), .5, .15)}
     for name in ("strands", "whiskers"):
         if not (hairs := wears[name]): continue
-        standing = _turn(stand(hairs, _acting(row) + wears["scalp"]), row)
+        standing = _turn(stand(hairs, straight), row)
         meshes[name] = _mesh(mi, name, standing, hairs["triangles"], hairs["coordinates"] / on_sheet, locks)
     frame, cloth = _glossy(_plain(*wears["frame"]), .3, .3), {"type": "diffuse", "reflectance": _plain(*wears["cloth"])}
     stiff = dict(curtain=locks, glasses=frame, covering={"type": "twosided", "bsdf": cloth})
