@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['depth']
 
-# %% ../nbs/28b_creases.ipynb #b2508446
+# %% ../nbs/28b_creases.ipynb #1f34dc63
 import functools
 
 import cv2
 import numpy as np
 
 from .head import sides
-from .paint import HEIGHT, WIDTH, ibug_on_sheet
+from .paint import HEIGHT, WIDTH, ibug_on_sheet, stroke
 
-# %% ../nbs/28b_creases.ipynb #153a9127
+# %% ../nbs/28b_creases.ipynb #7f849e8b
 @functools.cache
 def _lines() -> dict:
     "Polylines (n, 2) on the sheet by name, of the picture's left half."
@@ -26,35 +26,34 @@ def _lines() -> dict:
         bridge=[middle + [(-7, -1), (0, 0)], middle + [(-6, 5), (0, 6)]],
         forehead=[middle + arc(height, 5) for height in (27, 35, 43, 51)],
         crow=[outer + [(-5, y / 4), (-17, y)] for y in (-9, -2, 6)],
+        cheek=[np.stack([p[39] + (-4, 10), p[40] + (-2, 13), p[41] + (0, 13), p[36] + (-3, 10), p[36] + (-12, 3)])],
         lid=[np.concatenate([p[[36, 41, 40, 39]] + [(-1, 5), (0, 6), (0, 6), (2, 4)]])],
         nasolabial=[np.stack([nose + (-1, -8), nose + (-8, 0), (nose + corner) / 2 + (-9, -1), corner + (-9, -1),
                               corner + (-9, 7)])],
         marionette=[corner + [(-3, 1), (-6, 8), (-6, 17)]],
         chin=[np.stack([p[57] + (-14, 9), p[57] + (0, 6)])])
 
-# %% ../nbs/28b_creases.ipynb #322b5bfa
+# %% ../nbs/28b_creases.ipynb #d7b97245
 # how deep a unit at full strength makes a line
 _FOLDS = dict(
-    browDown=dict(frown=1.8, bridge=.8), noseSneer=dict(bridge=1, nasolabial=.7, frown=.2),
+    browDown=dict(frown=2.2, bridge=1), noseSneer=dict(bridge=1.2, nasolabial=.9, frown=.3),
     browInnerUp=dict(forehead=.45), browOuterUp=dict(forehead=.35),
-    cheekSquint=dict(crow=.7, lid=.8, nasolabial=.3), eyeSquint=dict(lid=.5, crow=.3),
-    mouthSmile=dict(nasolabial=.9, crow=.2), mouthUpperUp=dict(nasolabial=.6),
+    cheekSquint=dict(crow=1.2, lid=1.2, cheek=.9, nasolabial=.3), eyeSquint=dict(lid=.5, crow=.3),
+    mouthSmile=dict(nasolabial=.9, crow=1.1, lid=.9, cheek=1.1), mouthUpperUp=dict(nasolabial=.6),
     mouthFrown=dict(marionette=.8), mouthStretch=dict(marionette=.5), mouthShrugLower=dict(chin=.9))
 
 
 @functools.cache
 def _shape(name: str) -> np.ndarray:
     "A kind of line of the picture's left half as depth (height, width) in [0, 1]."
-    mask = np.zeros((HEIGHT, WIDTH), np.float32)
-    sixteenths = [np.int32(np.round(line * 16)) for line in _lines()[name]]
-    cv2.polylines(mask, sixteenths, False, 1.0, 2, cv2.LINE_AA, 4)
-    return np.minimum(1, .8 * cv2.GaussianBlur(mask, (0, 0), 1.2) + 1.0 * cv2.GaussianBlur(mask, (0, 0), 4))
+    fold, shadow = (stroke(cv2.polylines, *_lines()[name], blur=blur, isClosed=False, thickness=2) for blur in (1.2, 4))
+    return np.minimum(1, .8 * fold + shadow)
 
 
 def depth(
     units: dict,  # strengths of face units by name, with their sides, as `head.expression` draws them
 ) -> np.ndarray:  # (height, width) float32, the sheet
-    "How deep the skin is folded, from 0 to about 1; zero where no unit acts."
+    "How deep the skin is folded: zero where no unit acts, about 4 between the brows of the angriest."
     folded = np.zeros((HEIGHT, WIDTH), np.float32)
     for unit, lines in _FOLDS.items():
         left, right = (units.get(name, 0) for name in (sides(unit) * 2)[:2])

@@ -110,21 +110,21 @@ def landmarks(
     "The iBUG points of a face, exactly; the jaw's are on the visible outline."
     return ibug(_project(_turn(_acting(row), row), row, size)).astype(np.float32)
 
-# %% ../nbs/29_faces.ipynb #22fe7b0d
+# %% ../nbs/29_faces.ipynb #ef4f8806
 def _plain(*rgb) -> dict:
     return {"type": "rgb", "value": [float(channel) for channel in rgb]}
 
 
 def _lamps(picture: dict) -> dict:
-    "Three distant lamps for the key light, about `key_size` radians apart, five for the sky, and four that fill."
+    "Three distant lamps for the key light, about `key_size` radians apart, five of the sky, four that fill from below."
     rng = np.random.default_rng([int(picture["noise"]), 3])
     side, height, spread = picture["key_side"], picture["key_height"], picture["key_size"]
     key = [(side + rng.normal(0, spread), height + rng.normal(0, spread), picture["key"] / 3, picture["key_warmth"])
            for _ in range(3)]
     sky = [(-1.4 + .7 * k + rng.normal(0, .15), picture["sky_height"] + rng.normal(0, .35), picture[f"sky_{k}"],
             picture["sky_warmth"]) for k in range(5)]
-    room = (0, 0), (0, -.7), (-.9, -.2), (.9, -.2)
-    fill = [(side, height, .06 + .2 * picture["sky_2"], 0) for side, height in room]
+    room = (0, 0, 1), (0, -.7, 2), (-.9, -.3, 1.4), (.9, -.3, 1.4)
+    fill = [(side, height, share * (.06 + .2 * picture["sky_2"]), 0) for side, height, share in room]
     lamps = {}
     for number, (side, height, strength, warmth) in enumerate(key + sky + fill):
         rays = [-np.sin(side) * np.cos(height), np.cos(side) * np.cos(height), -np.sin(height)]
@@ -163,12 +163,13 @@ def _camera(mi, picture: dict, size: int, samples: int) -> dict:
             "to_world": mi.ScalarTransform4f().look_at([x, -distance, z], [x, 0, z], [0, 0, 1]),
             "film": film, "sampler": {"type": "multijitter", "sample_count": samples}}
 
-# %% ../nbs/29_faces.ipynb #59b33e80
+# %% ../nbs/29_faces.ipynb #638511eb
 def _meshes(mi, row: pd.Series) -> dict:
     "The head in this pose and expression, dressed and painted."
     person, picture, parts = part_of(row, "person"), part_of(row, "picture"), mesh()["parts"]
     wears, on_sheet = dressed(tuple(person.items())), (WIDTH, HEIGHT)
-    vertices, skin = _turn(_acting(row) + wears["scalp"], row), wears["paint"]["skin"].copy()
+    straight, skin = _acting(row) + wears["scalp"], wears["paint"]["skin"].copy()
+    vertices = _turn(straight, row)
     cloth = np.clip(picture["cloth"] * np.exp((picture["cloth_red"], 0, picture["cloth_blue"])), .01, .8)
     cover(skin, wears["paint"]["worn"], cloth)
     folds = 1 - np.exp(-(.5 + .5 * person["age"]) * creases.depth(part_of(row, "unit")))
@@ -182,7 +183,7 @@ def _meshes(mi, row: pd.Series) -> dict:
     locks = {"type": "twosided", "bsdf": _glossy(_bitmap(mi, wears["paint"]["locks"]), .5, .15)}
     for name in ("strands", "whiskers"):
         if not (hairs := wears[name]): continue
-        standing = _turn(stand(hairs, _acting(row) + wears["scalp"]), row)
+        standing = _turn(stand(hairs, straight), row)
         meshes[name] = _mesh(mi, name, standing, hairs["triangles"], hairs["coordinates"] / on_sheet, locks)
     frame, cloth = _glossy(_plain(*wears["frame"]), .3, .3), {"type": "diffuse", "reflectance": _plain(*wears["cloth"])}
     stiff = dict(curtain=locks, glasses=frame, covering={"type": "twosided", "bsdf": cloth})

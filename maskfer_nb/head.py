@@ -136,10 +136,10 @@ def build(rng: np.random.Generator) -> dict:
         else: person[name] = np.clip(rng.normal(0, _spread(name)), -1, 1)
     return person
 
-# %% ../nbs/27_head.ipynb #442e9c59
+# %% ../nbs/27_head.ipynb #16cf0203
 EXPRESSIONS = {  # the upper face, then the ways of the mouth, at full strength; units without a side act on both
     "angry": (
-        dict(browDown=(1.5, 1.9), noseSneer=(.5, 1.2), eyeSquint=(.1, .5), eyeWide=(0, .5)),
+        dict(browDown=(1.5, 1.85), noseSneer=(.5, 1.2), eyeSquint=(.1, .5), eyeWide=(0, .5)),
         [dict(mouthPress=(.9, 1.4), mouthFrown=(.9, 1.4), mouthRollLower=(.2, .6), mouthShrugLower=(.2, .7),
               noseSneer=(.3, .8)),
          dict(jawOpen=(.08, .2), mouthUpperUp=(.6, 1), mouthLowerDown=(.6, 1), mouthStretch=(.3, .7),
@@ -155,8 +155,8 @@ EXPRESSIONS = {  # the upper face, then the ways of the mouth, at full strength;
               mouthLowerDown=(.3, .6))]),
     "normal": ({}, [{}]),
     "surprised": (
-        dict(browInnerUp=(.4, 1.2), browOuterUp=(.4, 1.2), eyeWide=(0, 1.2)),
-        [dict(jawOpen=(.6, 1), mouthFunnel=(0, .3)), dict(jawOpen=(.4, .8))]),
+        dict(browInnerUp=(.5, 1.2), browOuterUp=(.5, 1.2), eyeWide=(.3, 1.2)),
+        [dict(jawOpen=(.75, 1.15), mouthFunnel=(.4, .9)), dict(jawOpen=(.65, 1.05), mouthFunnel=(.1, .4))]),
     "fearful": (
         dict(browInnerUp=(.9, 1.4), browOuterUp=(.1, .5), browDown=(.3, .8), eyeWide=(.8, 1.3)),
         [dict(mouthStretch=(.7, 1.2), jawOpen=(.1, .4), mouthLowerDown=(.2, .6))]),
@@ -185,9 +185,9 @@ def act(
     offsets = np.stack([mesh()["units"][name] for name in units])
     return vertices + np.tensordot(np.float32(list(units.values())), offsets, 1)
 
-# %% ../nbs/27_head.ipynb #64f8d54d
+# %% ../nbs/27_head.ipynb #6fa486f8
 # what anybody's face may do besides, whatever it shows: no unit that tells a class
-_REST = dict(eyeBlink=.12, mouthPress=.2, mouthRollLower=.15, mouthRollUpper=.15, mouthPucker=.1, mouthShrugUpper=.1,
+_REST = dict(eyeBlink=.16, mouthPress=.2, mouthRollLower=.15, mouthRollUpper=.15, mouthPucker=.1, mouthShrugUpper=.1,
              mouthLeft=.08, mouthRight=.08, jawForward=.2)
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HEIGHT', 'WIDTH', 'CUTS', 'BEARDS', 'GLASSES', 'COVERINGS', 'unwrap', 'uv', 'ibug_on_sheet', 'plain_skin', 'looks',
-           'cover', 'hairline', 'textures', 'eye_uv', 'eye']
+           'stroke', 'cover', 'hairline', 'textures', 'eye_uv', 'eye']
 
 # %% ../nbs/28_paint.ipynb #0816ab86
 import functools
@@ -109,8 +109,13 @@ def looks(
     others = dict(neckline=rng.uniform(-.17, -.13), noise=rng.integers(2 ** 31))
     return _hair(build, woman, rng) | make_up | eyes | skin | _worn(woman, rng) | others
 
-# %% ../nbs/28_paint.ipynb #9f23387d
-def _soft(draw, *shapes: np.ndarray, blur: float, **options) -> np.ndarray:
+# %% ../nbs/28_paint.ipynb #c88eccf2
+def stroke(
+    draw,  # OpenCV's function: polylines or fillPoly
+    *shapes: np.ndarray,  # each (n, 2), the sheet's pixels
+    blur: float,  # pixels
+    **options,  # of `draw`
+) -> np.ndarray:  # (height, width) float32 in [0, 1]
     "A mask (height, width) in [0, 1] of shapes (n, 2) drawn by OpenCV, with an edge `blur` pixels soft."
     mask = np.zeros((HEIGHT, WIDTH), np.float32)
     sixteenths = [np.int32(np.round(shape * 16)) for shape in shapes]
@@ -143,13 +148,13 @@ def cover(
     "Paint over `skin`."
     skin += np.float32(mask)[..., None] * (np.float32(colour) - skin)
 
-# %% ../nbs/28_paint.ipynb #b751c78b
+# %% ../nbs/28_paint.ipynb #56cdb677
 @functools.cache
 def _ears() -> np.ndarray:
     "Mask (height, width) of the ears, on which no hair grows."
     ears = uv()[mesh()["ears"]]
     sides = ears[ears[:, 0] < WIDTH / 2], ears[ears[:, 0] > WIDTH / 2]
-    return _soft(cv2.fillPoly, *(cv2.convexHull(side)[:, 0] for side in sides), blur=1)
+    return stroke(cv2.fillPoly, *(cv2.convexHull(side)[:, 0] for side in sides), blur=1)
 
 
 def _complexion(skin: np.ndarray, person: dict, p: np.ndarray, rng: np.random.Generator):
@@ -168,7 +173,7 @@ def _complexion(skin: np.ndarray, person: dict, p: np.ndarray, rng: np.random.Ge
     for mole in rng.uniform((-70, -60), (70, 90), (rng.integers(0, 3), 2)):
         _tint(skin, .8 * _bump(p[30] + mole, 1.1, 1.1), (.45, .34, .3))
 
-# %% ../nbs/28_paint.ipynb #cd1dafce
+# %% ../nbs/28_paint.ipynb #317241b4
 def _creases(p: np.ndarray, rng: np.random.Generator) -> dict:
     "Lines (n, 2) of the forehead, crow's feet and folds from nose to mouth, by how deep they are."
     wave = np.stack([np.linspace(-30, 30, 13), 3 * np.cos(np.linspace(-2, 2, 13))], 1)
@@ -191,25 +196,25 @@ def _wrinkle(skin: np.ndarray, person: dict, p: np.ndarray, rng: np.random.Gener
     firm = np.clip(.75 + .35 * _noise(rng, 40, 60), 0, 1)
     for depth, lines in _creases(p, rng).items():
         deep = person["wrinkles"] * depth * firm
-        groove = _soft(cv2.polylines, *lines, blur=1.5, isClosed=False, thickness=2)
-        bank = _soft(cv2.polylines, *(line - (0, 3.5) for line in lines), blur=2, isClosed=False, thickness=2)
+        groove = stroke(cv2.polylines, *lines, blur=1.5, isClosed=False, thickness=2)
+        bank = stroke(cv2.polylines, *(line - (0, 3.5) for line in lines), blur=2, isClosed=False, thickness=2)
         skin *= (1 + .16 * deep * bank)[..., None]
         _tint(skin, deep * groove, (.58, .43, .39))
 
-# %% ../nbs/28_paint.ipynb #f2f2e16f
+# %% ../nbs/28_paint.ipynb #d4f3cbe9
 def _lips_and_lids(skin: np.ndarray, person: dict, p: np.ndarray) -> np.ndarray:
     "Paint lips and lid lines; returns the lips' mask (height, width)."
-    tone, lips = plain_skin(person), _soft(cv2.fillPoly, p[48:60], blur=1.6)
+    tone, lips = plain_skin(person), stroke(cv2.fillPoly, p[48:60], blur=1.6)
     bare, stick = tone * (.74, .46, .48) + .012, _linear(_LIPSTICK[int(person["stick"])]) * (.35 + .65 * tone[0])
     cover(skin, lips * person["lips"], bare + person["lipstick"] * (stick - bare))
-    _tint(skin, _soft(cv2.polylines, p[60:65], blur=.7, isClosed=False), (.55, .38, .36))
-    creases = _soft(cv2.polylines, p[36:40] - (0, 4), p[42:46] - (0, 4), blur=1.2, isClosed=False)
+    _tint(skin, stroke(cv2.polylines, p[60:65], blur=.7, isClosed=False), (.55, .38, .36))
+    creases = stroke(cv2.polylines, p[36:40] - (0, 4), p[42:46] - (0, 4), blur=1.2, isClosed=False)
     _tint(skin, .8 * creases, (.72, .56, .52))
-    lids = _soft(cv2.polylines, p[36:40], p[42:46], blur=.6, isClosed=False)
+    lids = stroke(cv2.polylines, p[36:40], p[42:46], blur=.6, isClosed=False)
     _tint(skin, person["lashes"] * lids, (.2, .15, .13))
     return lips
 
-# %% ../nbs/28_paint.ipynb #66c2084d
+# %% ../nbs/28_paint.ipynb #74f41f60
 def _bearded(person: dict, p: np.ndarray, lips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     "Where a beard grows, a mask (height, width) with uneven edges; `lips` stay free."
     cheeks = [(p[14] + p[35]) / 2 + [(0, 14)], (p[2] + p[31]) / 2 + [(0, 14)]]
@@ -219,7 +224,7 @@ def _bearded(person: dict, p: np.ndarray, lips: np.ndarray, rng: np.random.Gener
     chin = np.concatenate([p[[48]] + (-7, 2), p[[58, 57, 56]] + (0, 5), p[[54]] + (7, 2), p[[10, 9, 8, 7, 6]] + (0, 8)])
     shapes = {"moustache": [moustache], "goatee": [moustache, chin]}.get(BEARDS[int(person["beard"])], full)
     soft = 5 if shapes is full else 2.5
-    edge = _soft(cv2.fillPoly, *shapes, blur=soft) * (1 + .25 * _noise(rng, 160, 120) + .2 * _noise(rng, 60, 45))
+    edge = stroke(cv2.fillPoly, *shapes, blur=soft) * (1 + .25 * _noise(rng, 160, 120) + .2 * _noise(rng, 60, 45))
     return np.clip(1.5 * edge - .25, 0, 1) * (1 - lips)
 
 
@@ -242,7 +247,7 @@ def _brow(points: np.ndarray, person: dict) -> np.ndarray:
 def _brows(person: dict, p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     "Where the eyebrows grow, a mask (height, width) with soft ends."
     outlines = _brow(p[21:16:-1], person), _brow(p[22:27], person)
-    return np.clip(_soft(cv2.fillPoly, *outlines, blur=1.3) * (1.1 + .35 * _noise(rng, 320, 120)), 0, 1)
+    return np.clip(stroke(cv2.fillPoly, *outlines, blur=1.3) * (1.1 + .35 * _noise(rng, 320, 120)), 0, 1)
 
 # %% ../nbs/28_paint.ipynb #e5eb3afc
 def hairline(

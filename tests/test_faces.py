@@ -134,8 +134,7 @@ def test_other_parameters_go_to_another_folder(rendered, folder):
 
 def test_a_folder_stands_for_all_code_that_faces_rest_on():
     names = {file.name for file in code_files("faces")}
-    assert names == {"head.npz", "head.py", "paint.py", "worn.py", "creases.py", "faces.py",
-                     "files.py"}
+    assert names == {"head.npz", "head.py", "paint.py", "worn.py", "creases.py", "faces.py", "files.py"}
 
 
 def test_an_unknown_class_is_an_error_that_lists_them():
