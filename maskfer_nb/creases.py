@@ -14,7 +14,7 @@ import numpy as np
 from .head import sides
 from .paint import HEIGHT, WIDTH, ibug_on_sheet, stroke
 
-# %% ../nbs/28b_creases.ipynb #7f849e8b
+# %% ../nbs/28b_creases.ipynb #9918fee9
 @functools.cache
 def _lines() -> dict:
     "Polylines (n, 2) on the sheet by name, of the picture's left half."
@@ -24,7 +24,8 @@ def _lines() -> dict:
     return dict(
         frown=[inner + [(5, -4), (4, 3), (5, 8)]],
         bridge=[middle + [(-7, -1), (0, 0)], middle + [(-6, 5), (0, 6)]],
-        forehead=[middle + arc(height, 5) for height in (27, 35, 43, 51)],
+        forehead=[middle + arc(height, bend) * (reach, 1)
+                  for height, bend, reach in ((28, 6, .8), (36, 4, 1), (47, 5, .6))],
         crow=[outer + [(-5, y / 4), (-17, y)] for y in (-9, -2, 6)],
         cheek=[np.stack([p[39] + (-4, 10), p[40] + (-2, 13), p[41] + (0, 13), p[36] + (-3, 10), p[36] + (-12, 3)])],
         lid=[np.concatenate([p[[36, 41, 40, 39]] + [(-1, 5), (0, 6), (0, 6), (2, 4)]])],
@@ -33,13 +34,13 @@ def _lines() -> dict:
         marionette=[corner + [(-3, 1), (-6, 8), (-6, 17)]],
         chin=[np.stack([p[57] + (-14, 9), p[57] + (0, 6)])])
 
-# %% ../nbs/28b_creases.ipynb #d7b97245
+# %% ../nbs/28b_creases.ipynb #6a08782b
 # how deep a unit at full strength makes a line
 _FOLDS = dict(
     browDown=dict(frown=2.2, bridge=1), noseSneer=dict(bridge=1.2, nasolabial=.9, frown=.3),
-    browInnerUp=dict(forehead=.45), browOuterUp=dict(forehead=.35),
-    cheekSquint=dict(crow=1.2, lid=1.2, cheek=.9, nasolabial=.3), eyeSquint=dict(lid=.5, crow=.3),
-    mouthSmile=dict(nasolabial=.9, crow=1.1, lid=.9, cheek=1.1), mouthUpperUp=dict(nasolabial=.6),
+    browInnerUp=dict(forehead=.4), browOuterUp=dict(forehead=.3),
+    cheekSquint=dict(crow=.7, lid=1.2, cheek=.9, nasolabial=.3), eyeSquint=dict(lid=.5, crow=.3),
+    mouthSmile=dict(nasolabial=.8, crow=.6, lid=.9, cheek=1.1), mouthUpperUp=dict(nasolabial=.6),
     mouthFrown=dict(marionette=.8), mouthStretch=dict(marionette=.5), mouthShrugLower=dict(chin=.9))
 
 

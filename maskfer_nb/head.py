@@ -19,7 +19,7 @@ AGES = ("child", "young", "old")
 SEXES = ("male", "female")
 WEIGHTS = ("minweight", "averageweight", "maxweight")
 
-# %% ../nbs/27_head.ipynb #f488de31
+# %% ../nbs/27_head.ipynb #13283f7d
 _IBUG = [  # vertices of MakeHuman's base mesh
     5564, 5411, 5098, 912, 895, 893, 5295, 5167, 5211, 11780, 11901, 7595, 7597, 7613, 11713, 12010, 12161,  # jaw
     207, 224, 222, 205, 208, 6983, 6980, 6996, 6998, 6982,  # brows
@@ -29,10 +29,12 @@ _IBUG = [  # vertices of MakeHuman's base mesh
     3735, 515, 520, 7261, 7204, 7265, 523, 518]  # lips, inside
 
 
-def _show_teeth(vertices: np.ndarray, triangles: np.ndarray):
-    "Move the upper front teeth 2.5 mm nearer to the lip, in place, so that a smile shows them."
+def _set_teeth(vertices: np.ndarray, triangles: np.ndarray):
+    "Move teeth in place: the upper front ones 2.5 mm nearer to the lip, for smiles to show, the others behind it."
     teeth = np.unique(triangles)
-    upper = teeth[len(teeth) // 2 :]  # in the asset they come after as many of the lower ones
+    lower, upper = np.split(teeth, 2)
+    vertices[teeth, 0] *= .92  # the arch is narrower than an open mouth's corners
+    vertices[lower, 1:] += (.004, -.005)
     vertices[upper, 1] -= .0025 * np.maximum(0, 1 - (vertices[upper, 0] / .018) ** 2)
 
 
@@ -48,7 +50,7 @@ def mesh() -> dict:
     head["units"] = dict(zip(head["unit_names"].tolist(), head["units"]))
     part_names = head["parts"].tolist()
     head["parts"] = {name: head["triangles"][head["part"] == number] for number, name in enumerate(part_names)}
-    _show_teeth(head["vertices"], head["parts"]["teeth"])
+    _set_teeth(head["vertices"], head["parts"]["teeth"])
     head["eyes"] = np.unique(head["parts"]["eyes"])
     wings = ["ear-wing" in name for name in head["local_names"]]  # the shapes that fold the ears move them alone
     head["ears"] = np.unique(head["local"][wings].any((0, 1, 3)).nonzero()[0])
@@ -136,11 +138,11 @@ def build(rng: np.random.Generator) -> dict:
         else: person[name] = np.clip(rng.normal(0, _spread(name)), -1, 1)
     return person
 
-# %% ../nbs/27_head.ipynb #16cf0203
+# %% ../nbs/27_head.ipynb #2a1ddef2
 EXPRESSIONS = {  # the upper face, then the ways of the mouth, at full strength; units without a side act on both
     "angry": (
-        dict(browDown=(1.5, 1.85), noseSneer=(.5, 1.2), eyeSquint=(.1, .5), eyeWide=(0, .5)),
-        [dict(mouthPress=(.9, 1.4), mouthFrown=(.9, 1.4), mouthRollLower=(.2, .6), mouthShrugLower=(.2, .7),
+        dict(browDown=(1.3, 1.65), noseSneer=(.6, 1.2), eyeSquint=(.1, .5), eyeWide=(0, .5)),
+        [dict(mouthPress=(.9, 1.4), mouthFrown=(.6, 1), mouthRollLower=(.2, .6), mouthShrugLower=(.2, .7),
               noseSneer=(.3, .8)),
          dict(jawOpen=(.08, .2), mouthUpperUp=(.6, 1), mouthLowerDown=(.6, 1), mouthStretch=(.3, .7),
               noseSneer=(.5, 1)),
@@ -155,7 +157,7 @@ EXPRESSIONS = {  # the upper face, then the ways of the mouth, at full strength;
               mouthLowerDown=(.3, .6))]),
     "normal": ({}, [{}]),
     "surprised": (
-        dict(browInnerUp=(.5, 1.2), browOuterUp=(.5, 1.2), eyeWide=(.3, 1.2)),
+        dict(browInnerUp=(.4, 1.2), browOuterUp=(.4, 1.2), eyeWide=(.2, 1.2)),
         [dict(jawOpen=(.75, 1.15), mouthFunnel=(.4, .9)), dict(jawOpen=(.65, 1.05), mouthFunnel=(.1, .4))]),
     "fearful": (
         dict(browInnerUp=(.9, 1.4), browOuterUp=(.1, .5), browDown=(.3, .8), eyeWide=(.8, 1.3)),
