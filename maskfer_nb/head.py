@@ -187,9 +187,9 @@ def act(
     offsets = np.stack([mesh()["units"][name] for name in units])
     return vertices + np.tensordot(np.float32(list(units.values())), offsets, 1)
 
-# %% ../nbs/27_head.ipynb #6fa486f8
+# %% ../nbs/27_head.ipynb #64f8d54d
 # what anybody's face may do besides, whatever it shows: no unit that tells a class
-_REST = dict(eyeBlink=.16, mouthPress=.2, mouthRollLower=.15, mouthRollUpper=.15, mouthPucker=.1, mouthShrugUpper=.1,
+_REST = dict(eyeBlink=.12, mouthPress=.2, mouthRollLower=.15, mouthRollUpper=.15, mouthPucker=.1, mouthShrugUpper=.1,
              mouthLeft=.08, mouthRight=.08, jawForward=.2)
 
 
