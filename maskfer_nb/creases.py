@@ -34,7 +34,7 @@ def _lines() -> dict:
         marionette=[corner + [(-3, 1), (-6, 8), (-6, 17)]],
         chin=[np.stack([p[57] + (-14, 9), p[57] + (0, 6)])])
 
-# %% ../nbs/28b_creases.ipynb #6a08782b
+# %% ../nbs/28b_creases.ipynb #86ef5896
 # how deep a unit at full strength makes a line
 _FOLDS = dict(
     browDown=dict(frown=2.2, bridge=1), noseSneer=dict(bridge=1.2, nasolabial=.9, frown=.3),
@@ -54,7 +54,7 @@ def _shape(name: str) -> np.ndarray:
 def depth(
     units: dict,  # strengths of face units by name, with their sides, as `head.expression` draws them
 ) -> np.ndarray:  # (height, width) float32, the sheet
-    "How deep the skin is folded: zero where no unit acts, about 4 between the brows of the angriest."
+    "How deep the skin is folded: zero where no unit acts, about 5 between the brows of the angriest."
     folded = np.zeros((HEIGHT, WIDTH), np.float32)
     for unit, lines in _FOLDS.items():
         left, right = (units.get(name, 0) for name in (sides(unit) * 2)[:2])

@@ -19,7 +19,7 @@ AGES = ("child", "young", "old")
 SEXES = ("male", "female")
 WEIGHTS = ("minweight", "averageweight", "maxweight")
 
-# %% ../nbs/27_head.ipynb #13283f7d
+# %% ../nbs/27_head.ipynb #f875270d
 _IBUG = [  # vertices of MakeHuman's base mesh
     5564, 5411, 5098, 912, 895, 893, 5295, 5167, 5211, 11780, 11901, 7595, 7597, 7613, 11713, 12010, 12161,  # jaw
     207, 224, 222, 205, 208, 6983, 6980, 6996, 6998, 6982,  # brows
@@ -30,9 +30,9 @@ _IBUG = [  # vertices of MakeHuman's base mesh
 
 
 def _set_teeth(vertices: np.ndarray, triangles: np.ndarray):
-    "Move teeth in place: the upper front ones 2.5 mm nearer to the lip, for smiles to show, the others behind it."
+    "Move teeth in place: the upper front ones 2.5 mm to the lip, for smiles to show, the lower ones down and back."
     teeth = np.unique(triangles)
-    lower, upper = np.split(teeth, 2)
+    lower, upper = np.split(teeth, 2)  # the asset has as many of either
     vertices[teeth, 0] *= .92  # the arch is narrower than an open mouth's corners
     vertices[lower, 1:] += (.004, -.005)
     vertices[upper, 1] -= .0025 * np.maximum(0, 1 - (vertices[upper, 0] / .018) ** 2)

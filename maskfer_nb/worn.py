@@ -243,7 +243,7 @@ def _whiskers(person: dict, rest: np.ndarray, paint: dict) -> dict:
     both = {name: np.concatenate([one[name] for one in made]) for name in made[0]}
     return both | dict(triangles=np.concatenate([one["triangles"] + start for one, start in zip(made, first)]))
 
-# %% ../nbs/28a_worn.ipynb #1b10fab4
+# %% ../nbs/28a_worn.ipynb #64fcf3ea
 def _round(vertices: np.ndarray, columns: np.ndarray, low: float, high: float) -> np.ndarray:
     "How far the body reaches from the upright axis, at each of these angles in radians, between two heights."
     x, y, z = vertices[np.unique(mesh()["parts"]["body"])].T
@@ -257,14 +257,14 @@ def _curtain(person: dict, rest: np.ndarray, top: float) -> tuple[np.ndarray, np
     "What long hair hides: a surface round the head at rest, from temple to temple and from `top` down."
     rng = np.random.default_rng([int(person["noise"]), 1])
     front = np.radians(rng.uniform(66, 76))
-    columns = np.linspace(front, 2 * np.pi - front, 49)
+    columns, aside = np.linspace(front, 2 * np.pi - front, 49), np.linspace(-1, 1, 49)
     length = -.075 if CUTS[int(person["cut"])] == "bob" else -.2
-    length = (length + rng.uniform(-.02, .02)) * (1 - .6 * np.linspace(-1, 1, 49) ** 2)  # shorter beside the face
+    length = (length + rng.uniform(-.02, .02)) * (1 - .6 * aside ** 2)  # shorter beside the face
     rows, down = np.linspace(top, length, 16), np.linspace(0, 1, 16)[:, None]
     waves = .003 * np.sin(columns * rng.uniform(8, 16) + 4 * down * rng.uniform(0, 3)) * np.minimum(1, 3 * down)
     spread = _round(rest, columns, -.03, .1) + (.004 + .4 * person["thickness"]) * np.sqrt(np.minimum(1, 5 * down))
     spread = spread - .03 * np.maximum(0, 1 - 6 * down) + rng.uniform(-.03, -.01) * down ** 2 + waves
-    spread = spread - .02 * np.linspace(-1, 1, 49) ** 20  # its edges turn inwards
+    spread = spread - .02 * aside ** 20  # its edges turn inwards
     return _grid(np.stack([spread * np.sin(columns), _CENTRE[1] - spread * np.cos(columns), rows], -1))
 
 # %% ../nbs/28a_worn.ipynb #865d671c
