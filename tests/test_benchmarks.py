@@ -17,6 +17,7 @@ SMALLEST = {
     "detection": [],
     "folder": ["--n", "4"],
     "latency": ["--n", "2"],
+    "load": ["--seconds", "0.1", "--size", "32", "--width", "0.0625"],
     "masking": ["--n", "4"],
     "peers": ["--n", "4"],
     "rendering": ["--faces", "4", "--alone", "1", "--size", "16"],

@@ -125,3 +125,12 @@ def test_a_training_with_auto_is_the_one_with_what_auto_means(tmp_path, monkeypa
         with pytest.raises(ZeroDivisionError):
             training.fit(None, None, None, tmp_path, epochs=1, precision=precision)
     assert told == ["bf16-mixed", "32-true"]
+
+
+@pytest.mark.parametrize("said", [None, "ACTIVE"])
+def test_threads_wait_passively_unless_the_user_says_otherwise(said):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if said: environment["OMP_WAIT_POLICY"] = said
+    shown = "import os, sys, maskfer_nb; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", shown], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [said or "PASSIVE", "False"]
