@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STUDIED', 'right_answers', 'resampled_means', 'interval', 'mcnemar_p', 'power', 'holm', 'difference', 'gains',
-           'compare', 'by_class', 'figure6_seeds']
+           'compare', 'by_class', 'equivalence_p', 'seeds_to_decide', 'figure6_seeds']
 
 # %% ../nbs/32_findings.ipynb #cb2de41c
 from functools import lru_cache
@@ -190,6 +190,35 @@ def by_class(
     found = [(label, *difference(group, other, draws)) for label, group in one.groupby(level="label")]
     table = pd.DataFrame(found, columns=["label", "difference", "low", "high", "p"])
     return table.assign(p_holm=holm(table.p))
+
+# %% ../nbs/32_findings.ipynb #a0348d9a
+def equivalence_p(
+    values: np.ndarray,  # (images, seeds), differences
+    margin: float = 2.0,
+    draws: int = 4000,
+) -> float:
+    "p of a mean that lies `margin` or more from zero: the larger of two one-sided tests', by the draws of `interval`."
+    means = resampled_means(values, draws)
+    return float(max((means <= -margin).sum(), (means >= margin).sum()) + 1) / (draws + 1)
+
+
+def seeds_to_decide(
+    values: np.ndarray,  # (images, seeds), differences, of two seeds or more
+    margin: float = 2.0,
+    most: int = 200,
+) -> int | None:
+    """From how many seeds on the mean found would be told from zero or shown to lie within the margin, or None.
+
+    The variance of a mean over n seeds is that of images, of seeds and of the rest, each by its number."""
+    images, seeds = values.shape
+    rest = values - values.mean(1, keepdims=True) - values.mean(0) + values.mean()
+    of_rest = (rest**2).sum() / ((images - 1) * (seeds - 1))
+    of_images = max(values.mean(1).var(ddof=1) - of_rest / seeds, 0)
+    of_seeds = max(values.mean(0).var(ddof=1) - of_rest / images, 0)
+    for n in range(seeds, most + 1):
+        error = (of_images / images + of_seeds / n + of_rest / (images * n)) ** 0.5
+        if abs(values.mean()) > 1.96 * error or abs(values.mean()) + 1.645 * error < margin: return n
+    return None
 
 # %% ../nbs/32_findings.ipynb #920d4acf
 def figure6_seeds(
