@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['QUALITY', 'split_people', 'webp', 'card', 'pack', 'make', 'read_numbers', 'again']
 
-# %% ../nbs/29a_face_set.ipynb #8120852e
+# %% ../nbs/29a_face_set.ipynb #62a98508
 import io
 import zipfile
 from importlib import metadata
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from . import faces
 from .files import extra, write_whole
@@ -31,8 +32,8 @@ def split_people(
     test = np.random.default_rng(seed).choice(people, round(len(people) / 10), replace=False)
     return table.subject.isin(test).map({True: "test", False: "train"})
 
-# %% ../nbs/29a_face_set.ipynb #95ffc471
-QUALITY = 85  # of WebP
+# %% ../nbs/29a_face_set.ipynb #b46e372e
+QUALITY = 80  # of WebP
 
 
 def webp(
@@ -95,7 +96,7 @@ def card(
         regions=", ".join(f"{number} {name}" for number, name in enumerate(faces.REGIONS)),
         mitsuba=metadata.version("mitsuba"))
 
-# %% ../nbs/29a_face_set.ipynb #20b35496
+# %% ../nbs/29a_face_set.ipynb #41bcef03
 def pack(
     table: pd.DataFrame,  # of `faces.render`, with `split`, `pixels`, `rays` and the numbers of `faces.recipes`
     path: str | Path,
@@ -105,7 +106,7 @@ def pack(
         yield "README.md", card(table).encode()
         yield RENDERED, _parquet(table)
         ordered = table.sort_values("face_id")
-        for face in ordered.itertuples():
+        for face in tqdm(ordered.itertuples(), "packing pictures", len(ordered), unit="face", mininterval=1):
             yield f"pictures/{face.face_id}.webp", webp(np.asarray(Image.open(face.path)))
         for face in ordered.itertuples(): yield f"regions/{face.face_id}.png", _png(face.regions)
 
