@@ -17,6 +17,7 @@ from maskfer_nb.files import write_json
 
 STARTS = {"naive": "import torch", "this project": "import maskfer_nb"}
 BUSY = "while True: pass"
+FACES = {"training": 32, "prediction": 1}  # of a call
 
 
 def a_second(call, seconds: float) -> float:
@@ -29,42 +30,46 @@ def a_second(call, seconds: float) -> float:
     return calls / (time.perf_counter() - start)
 
 
-def training(seconds: float, size: int, width: float) -> float:
-    "Images a second that VGG11 learns from."
+def idle_and_beside(call, seconds: float) -> list:
+    "Calls a second, alone and beside a process that counts."
+    alone = a_second(call, seconds)
+    busy = subprocess.Popen([sys.executable, "-c", BUSY])
+    try: return [alone, a_second(call, seconds)]
+    finally: busy.kill()
+
+
+def training(seconds: float, size: int, width: float) -> list:
+    "Batches of 32 images a second that VGG11 learns from."
     import torch
 
     from maskfer_nb.networks import VGG11
     network = VGG11(4, width).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters())
-    faces, labels = torch.rand(32, 3, size, size), torch.arange(32) % 4
+    faces, labels = torch.rand(FACES["training"], 3, size, size), torch.arange(FACES["training"]) % 4
 
     def step():
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(network(faces), labels).backward()
         optimizer.step()
-    return 32 * a_second(step, seconds)
+    return idle_and_beside(step, seconds)
 
 
-def prediction(seconds: float) -> float:
+def prediction(seconds: float) -> list:
     "Face crops a second that the library answers."
     import numpy as np
 
     from maskfer_nb.predictor import SIDE, MaskedFER
     model, crop = MaskedFER.from_pretrained(), np.zeros((1, SIDE, SIDE), np.uint8)
-    return a_second(lambda: model.answer(crop), seconds)
+    return idle_and_beside(lambda: model.answer(crop), seconds)
 
 
-def measured(first: str, call: str, beside: bool) -> float:
-    "What a call of this module gives in a process of its own that imports `first` first, beside a busy one or alone."
+def measured(first: str, call: str) -> list:
+    "What a call of this module gives in a process of its own that imports `first` first."
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     unsaid = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    command = [sys.executable, "-c", f"{first}\nimport load\nprint(load.{call})"]
-    busy = subprocess.Popen([sys.executable, "-c", BUSY]) if beside else None
-    try:
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env={**unsaid, "PYTHONPATH": path})
-    finally:
-        if busy: busy.kill()
-    return float(done.stdout)
+    command = [sys.executable, "-c", f"{first}\nimport load\nprint(*load.{call})"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**unsaid, "PYTHONPATH": path})
+    return [float(rate) for rate in done.stdout.split()]
 
 
 def main():
@@ -79,7 +84,7 @@ def main():
     calls["prediction"] = (STARTS["this project"], f"prediction({args.seconds})")
     found = {}
     for name, (first, call) in calls.items():
-        idle, loaded = (measured(first, call, beside) for beside in (False, True))
+        idle, loaded = (FACES[name.split(",")[0]] * rate for rate in measured(first, call))
         found[name] = dict(idle=idle, beside_a_busy_process=loaded, share=loaded / idle)
         print(f"{name}: {idle:.0f} images/s idle, {loaded:.0f} beside a busy process: {100 * loaded / idle:.0f} %")
     if args.json: write_json(args.json, dict(cores=os.cpu_count(), **found))
