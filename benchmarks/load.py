@@ -17,7 +17,7 @@ from maskfer_nb.files import write_json
 
 STARTS = {"naive": "import torch", "this project": "import maskfer_nb"}
 BUSY = "while True: pass"
-FACES = {"training": 32, "prediction": 1}  # of a call
+BATCH = 32
 
 
 def a_second(call, seconds: float) -> float:
@@ -30,28 +30,28 @@ def a_second(call, seconds: float) -> float:
     return calls / (time.perf_counter() - start)
 
 
-def idle_and_beside(call, seconds: float) -> list:
-    "Calls a second, alone and beside a process that counts."
-    alone = a_second(call, seconds)
+def idle_and_beside(call, images: int, seconds: float) -> list:
+    "Images a second of a call that deals with so many, alone and beside a process that counts."
+    alone = images * a_second(call, seconds)
     busy = subprocess.Popen([sys.executable, "-c", BUSY])
-    try: return [alone, a_second(call, seconds)]
+    try: return [alone, images * a_second(call, seconds)]
     finally: busy.kill()
 
 
 def training(seconds: float, size: int, width: float) -> list:
-    "Batches of 32 images a second that VGG11 learns from."
+    "Images a second that VGG11 learns from."
     import torch
 
     from maskfer_nb.networks import VGG11
     network = VGG11(4, width).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters())
-    faces, labels = torch.rand(FACES["training"], 3, size, size), torch.arange(FACES["training"]) % 4
+    faces, labels = torch.rand(BATCH, 3, size, size), torch.arange(BATCH) % 4
 
     def step():
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(network(faces), labels).backward()
         optimizer.step()
-    return idle_and_beside(step, seconds)
+    return idle_and_beside(step, BATCH, seconds)
 
 
 def prediction(seconds: float) -> list:
@@ -60,7 +60,7 @@ def prediction(seconds: float) -> list:
 
     from maskfer_nb.predictor import SIDE, MaskedFER
     model, crop = MaskedFER.from_pretrained(), np.zeros((1, SIDE, SIDE), np.uint8)
-    return idle_and_beside(lambda: model.answer(crop), seconds)
+    return idle_and_beside(lambda: model.answer(crop), 1, seconds)
 
 
 def measured(first: str, call: str) -> list:
@@ -84,7 +84,7 @@ def main():
     calls["prediction"] = (STARTS["this project"], f"prediction({args.seconds})")
     found = {}
     for name, (first, call) in calls.items():
-        idle, loaded = (FACES[name.split(",")[0]] * rate for rate in measured(first, call))
+        idle, loaded = measured(first, call)
         found[name] = dict(idle=idle, beside_a_busy_process=loaded, share=loaded / idle)
         print(f"{name}: {idle:.0f} images/s idle, {loaded:.0f} beside a busy process: {100 * loaded / idle:.0f} %")
     if args.json: write_json(args.json, dict(cores=os.cpu_count(), **found))
