@@ -176,6 +176,7 @@ rule fecn:
     output: expand(f"{RUN}/seed{{{{seed}}}}/{{network}}/predictions.parquet", network=["vgg11", "abn", "fecn"])
     log: f"{RUN}/seed{{seed}}/03_fecn.ipynb"
     threads: TRAINING_CORES
+    priority: 1  # three networks: the longest steps first, so that no core waits for them at the end
     params:
         notebook=parameters(**config["fecn"]),
         code=code("03_fecn"),
@@ -186,6 +187,7 @@ use rule fecn as guided with:
     input: rules.datasets.output[0], rules.guided_mcn.output[0]
     output: f"{RUN}/seed{{seed}}/guided/predictions.parquet"
     log: f"{RUN}/seed{{seed}}/03_fecn-guided.ipynb"
+    priority: 0
     params:
         notebook=parameters(guided=True, **config["fecn"]),
         code=code("03_fecn"),
