@@ -61,8 +61,6 @@ if source or data:
     if source not in known: sys.exit(f"✗ SOURCE: {source!r} is not one of {', '.join(known)}")
 source = source or "rendered"
 if source == "rendered": data = data or SHIPPED
-for rule_name, changes in config.get(source, {}).items():  # what a profile has otherwise for this source
-    config[rule_name].update(changes)
 words = re.findall(r"[^\s,\[\]]+", told("SEEDS", str(config["seeds"])))
 seeds = sorted({whole_number("SEEDS", word) for word in words})
 RUN = f"runs/{profile}-{source}"

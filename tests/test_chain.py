@@ -357,7 +357,7 @@ def test_chapters_run_on_this_interpreter_whatever_jupyter_calls_python3(tmp_pat
 def test_a_chapter_opened_alone_has_the_recipe_of_the_small_profile(name):
     profile = yaml.safe_load((ROOT / "profiles/small.yaml").read_text())
     told = {"01_datasets": "datasets", "02_mcn": "mcn", "03_fecn": "fecn"}.get(name)
-    wanted = {**profile.get(told, {}), **profile["rendered"].get(told, {}), "run": "runs/small-rendered"}
+    wanted = {**profile.get(told, {}), "run": "runs/small-rendered"}
     defaults = default_parameters(ROOT / f"nbs/{name}.ipynb")
     assert {name: defaults[name] for name in wanted} == wanted
     if name == "01_datasets": assert (defaults["source"], defaults["data"]) == ("rendered", SHIPPED)
