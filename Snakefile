@@ -155,6 +155,7 @@ rule mcn:
     output: stage1("mcn")
     log: f"{RUN}/seed{{seed}}/02_mcn.ipynb"
     threads: TRAINING_CORES
+    priority: 2  # the longest steps wait for it
     params:
         notebook=parameters(**config["mcn"]),
         code=code("02_mcn"),
@@ -164,6 +165,7 @@ rule mcn:
 use rule mcn as guided_mcn with:
     output: stage1("guided_mcn")
     log: f"{RUN}/seed{{seed}}/02_mcn-guided.ipynb"
+    priority: 0
     params:
         notebook=parameters(guided=True, **config["mcn"]),
         code=code("02_mcn"),
@@ -174,7 +176,7 @@ rule fecn:
     output: expand(f"{RUN}/seed{{{{seed}}}}/{{network}}/predictions.parquet", network=["vgg11", "abn", "fecn"])
     log: f"{RUN}/seed{{seed}}/03_fecn.ipynb"
     threads: TRAINING_CORES
-    priority: 1  # three networks: the longest steps first, so that no core waits for them at the end
+    priority: 1  # three networks, the longest steps: started late, they would leave a core idle at the end
     params:
         notebook=parameters(**config["fecn"]),
         code=code("03_fecn"),
