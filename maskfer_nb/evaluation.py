@@ -68,7 +68,7 @@ def accuracies(
     present = [n for n in TITLES if n in t.index.unique("network")]
     return t.loc[pd.MultiIndex.from_product([present, order], names=t.index.names)].reset_index()
 
-# %% ../nbs/04_evaluation.ipynb #68491706
+# %% ../nbs/04_evaluation.ipynb #e56fcc17
 def table3(
     run: Path,  # the run folder
 ) -> pd.DataFrame:
@@ -91,12 +91,12 @@ def table3_text(
 ) -> pd.DataFrame:
     "Table 3 for people, as strings: a column a class; for each network a row for this run, its interval and the paper."
     gained = lambda r, text: "" if np.isnan(r.gain) else text
-    interval = lambda r: f"{r.gain_low:+.1f} to {r.gain_high:+.1f}, p {max(r.p, 0.001):.2g}"
     cells = pd.DataFrame({
         "accuracy, %": t.apply(lambda r: f"{r.accuracy:.1f}{spread(r['std'])}", axis=1),
         "95 % interval": t.apply(lambda r: f"{r.low:.1f}–{r.high:.1f}", axis=1),
         "minus VGG11": t.apply(lambda r: gained(r, f"{r.gain:+.1f}{spread(r.gain_std)}"), axis=1),
-        "its 95 % interval": t.apply(lambda r: gained(r, interval(r)), axis=1),
+        "its 95 % interval": t.apply(lambda r: gained(r, f"{r.gain_low:+.1f} to {r.gain_high:+.1f}"), axis=1),
+        "p": t.apply(lambda r: gained(r, f"{max(r.p, 0.001):.2g}"), axis=1),
         "the paper": t.paper.map(lambda x: "" if np.isnan(x) else f"{x:.1f}")})
     cells.index = pd.MultiIndex.from_frame(t[["network", "class"]])
     wide = cells.stack().unstack("class")[t["class"].unique()]
