@@ -26,12 +26,21 @@ def told(name, otherwise=""):
 
 def whole_number(name, word):
     if not re.fullmatch("[0-9]+", word): sys.exit(f"✗ {name}: {word!r} is not a whole number")
+    if len(word) > 9: sys.exit(f"✗ {name}: {word} has more than nine digits")  # which Snakemake takes for a loop
     return int(word)
+
+
+def one_of(name, word, known):
+    if word not in known: sys.exit(f"✗ {name}: {word!r} is not one of {', '.join(known)}")
+    return word
 
 
 def photographs(name):
     "The folder or zip that `make` was told, with the home folder for `~`; none is an empty name."
-    data = told(name) and str(Path(told(name)).expanduser())
+    try:
+        data = told(name) and str(Path(told(name)).expanduser())
+    except RuntimeError as error:  # of a user who has no home
+        sys.exit(f"✗ {name}: {told(name)}: {error}")
     if get_wildcard_names(data): sys.exit(f"✗ {name}: Snakemake takes braces for a wildcard; rename {data}")
     return data
 
@@ -42,12 +51,13 @@ SHIPPED = "data/rendered.zip"  # `sources.SHIPPED`, which takes a second to load
 def there(data):
     "A source's folder or zip as a list, if it has one."
     if not data: return []
-    remedy = ": make faces renders it" if data == SHIPPED else ""
+    remedy = f": make faces renders it, git checkout {SHIPPED} brings it back" if data == SHIPPED else ""
     if not Path(data).exists(): sys.exit(f"✗ {data} is not there{remedy}")
     return [data]
 
 
-profile = told("PROFILE", "small")
+profiles = sorted(path.stem for path in Path("profiles").glob("*.yaml"))
+profile = one_of("PROFILE", told("PROFILE", "small"), [name for name in profiles if not name.startswith("study")])
 configfile: f"profiles/{profile}.yaml"
 
 source, data = told("SOURCE"), photographs("DATA")
@@ -57,14 +67,16 @@ if source or data:
         source = source or detect(data)
     except ValueError as error:
         sys.exit(f"✗ {error}")
-    known = ("auto", *LAYOUTS)
-    if source not in known: sys.exit(f"✗ SOURCE: {source!r} is not one of {', '.join(known)}")
+    one_of("SOURCE", source, ("auto", *LAYOUTS))
 source = source or "rendered"
 if source == "rendered": data = data or SHIPPED
+if not data: sys.exit(f"✗ SOURCE={source} needs its photographs: DATA=folder-or-zip")
 words = re.findall(r"[^\s,\[\]]+", told("SEEDS", str(config["seeds"])))
 seeds = sorted({whole_number("SEEDS", word) for word in words})
+if not seeds: sys.exit(f"✗ SEEDS: {told('SEEDS')!r} names no seed")
 RUN = f"runs/{profile}-{source}"
 SHARDS = whole_number("SHARDS", told("SHARDS", "1"))  # jobs that share out the making of data sets
+if not SHARDS: sys.exit("✗ SHARDS: at least one is needed")
 AFTER = {"examine": "faces", "choose": "examine", "write": "choose"}
 ALL_CORES = 1024  # Snakemake gives no job more than it was told it may: --cores here, --max-threads on a cluster
 TRAINING_CORES = config.get("threads", ALL_CORES)  # of one training; Snakemake tells torch by OMP_NUM_THREADS

@@ -2,7 +2,7 @@
 # study's profile; two jobs of one thread each are faster than one of two.
 import yaml
 
-STUDY = told("STUDY", "study")
+STUDY = one_of("STUDY", told("STUDY", "study"), [name for name in profiles if name.startswith("study")])
 with open(f"profiles/{STUDY}.yaml") as file: study = yaml.safe_load(file)
 SET, HERE, FOUND = f"runs/{STUDY}/{{set}}", "runs/{STUDY:q}/{wildcards.set:q}", f"results/{STUDY}"
 FIRST = f"runs/{STUDY}/{next(iter(study['sets']))}"

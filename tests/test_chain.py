@@ -335,7 +335,16 @@ def test_data_sets_are_made_of_a_folder_with_any_name(copy, foreign_kernel):
 
 @pytest.mark.parametrize("told, message", [
     ({"SEEDS": "0 1e3"}, "✗ SEEDS: '1e3' is not a whole number"),
+    ({"SEEDS": "9" * 20}, f"✗ SEEDS: {'9' * 20} has more than nine digits"),
+    ({"SEEDS": ","}, "✗ SEEDS: ',' names no seed"),
+    ({"SHARDS": "0"}, "✗ SHARDS: at least one is needed"),
+    ({"PROFILE": "nope"}, "✗ PROFILE: 'nope' is not one of paper, small, smoke"),
+    ({"PROFILE": "study"}, "✗ PROFILE: 'study' is not one of paper, small, smoke"),
+    ({"PROFILE": "../profiles/smoke"}, "✗ PROFILE: '../profiles/smoke' is not one of paper, small, smoke"),
+    ({"STUDY": "nope"}, "✗ STUDY: 'nope' is not one of study, study-paper"),
+    ({"SOURCE": "ferplus"}, "✗ SOURCE=ferplus needs its photographs: DATA=folder-or-zip"),
     ({"SOURCE": "2013"}, "✗ SOURCE: '2013' is not one of auto, rafdb, rafdb-folders"),
+    ({"DATA": "~nobody-here/faces"}, "✗ DATA: ~nobody-here/faces: Could not determine home directory"),
     ({"DATA": "{faces}"}, "✗ DATA: Snakemake takes braces for a wildcard; rename {faces}"),
     ({"where": (*DRY, "--config", "data=2013")}, "✗ --config is not read: say PROFILE=… DATA=… to make"),
 ])
