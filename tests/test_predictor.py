@@ -1,4 +1,6 @@
 """What an importing user relies on: weights that come along, several faces, and errors that say what was wrong."""
+import json
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -9,10 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+import maskfer_nb
 from maskfer_nb import command, detector, fabrics, faces, masks, training
 from maskfer_nb.export import CropFER
 from maskfer_nb.mcn import MCN
-from maskfer_nb.predictor import SIDE, MaskedFER, crop
+from maskfer_nb.predictor import FOUR, SEVEN, SIDE, MaskedFER, crop
 from maskfer_nb.train import NETWORKS, train
 
 WEIGHTS = Path(__file__).parents[1] / "maskfer_nb/masked_fer"
@@ -33,6 +36,30 @@ def people(tmp_path_factory):
 def test_the_weights_are_small_plain_and_licensed():
     assert max((WEIGHTS / f"model.{kind}").stat().st_size for kind in ("safetensors", "onnx")) < 10e6
     assert "Apache-2.0" in (WEIGHTS / "README.md").read_text() and not list(WEIGHTS.glob("*.bin"))
+
+
+def test_seven_expressions_are_there_for_the_asking(model, people):
+    seven = MaskedFER.from_pretrained(expressions=SEVEN)
+    assert model.expressions == list(FOUR) and seven.expressions == list(SEVEN)
+    two = MaskedFER.from_pretrained(expressions=["surprised", "angry"])
+    for picture, points in zip(*people):
+        few, every, pair = (each(picture, points=[points])[0].expressions for each in (model, seven, two))
+        assert np.isclose(sum(every.values()), 1, atol=1e-4) and list(pair) == ["surprised", "angry"]
+        shares = np.array([every[word] for word in FOUR])
+        assert np.allclose(list(few.values()), shares / shares.sum(), atol=1e-4)
+        assert pair["angry"] == pytest.approx(every["angry"] / (every["angry"] + every["surprised"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("wanted, said", [(["bored"], "'bored' is not known"), ([], "some words"), ("angry", "a list")])
+def test_an_expression_that_is_not_known(wanted, said):
+    with pytest.raises(ValueError, match=said): MaskedFER.from_pretrained(expressions=wanted)
+
+
+def test_no_answer_rather_than_a_wrong_one(model, people):
+    for picture, points in zip(*people):
+        face, = model(picture, points=[points])
+        likeliest = max(face.expressions.values())
+        assert face.told(likeliest) == face.expression and face.told(likeliest + 1e-6) is None
 
 
 def test_masks_are_told_from_none(model, people):
@@ -202,6 +229,26 @@ def test_mcn_is_trained_by_its_name(squares, tmp_path, capsys):
 def test_the_command_offers_every_network_there_is(capsys):
     with pytest.raises(SystemExit): command.main(["train", "--help"])
     assert f"--network {{{','.join(NETWORKS)}}}" in capsys.readouterr().out
+
+
+def test_what_is_installed_is_said(capsys):
+    with pytest.raises(SystemExit) as stop: command.main(["--version"])
+    said = dict(line.split(" ", 1) for line in capsys.readouterr().out.splitlines())
+    assert stop.value.code == 0 and said["maskfer_nb"] == maskfer_nb.__version__
+    assert said["torch"] == metadata.version("torch")
+    assert said["detector.onnx"] == said["masked_fer/model.onnx"] == "found"
+
+
+def test_the_command_says_seven_where_it_is_asked_to(people, tmp_path, capsys):
+    Image.fromarray(people[0][0]).save(tmp_path / "one.png")
+    for options, known in (([], FOUR), (["--seven"], SEVEN)):
+        command.main(["predict", str(tmp_path / "one.png"), "--cropped", *options])
+        face, = json.loads(capsys.readouterr().out)["faces"]
+        assert list(face["expressions"]) == list(known)
+    asked = ["predict", str(tmp_path / "one.png"), "--cropped", "--out", str(tmp_path / "said.jsonl")]
+    command.main([*asked, "--seven"])
+    command.main([*asked, "--seven"])  # goes on
+    with pytest.raises(SystemExit, match="name another file"): command.main(asked)
 
 
 def test_mcn_wants_two_classes(squares, tmp_path):
