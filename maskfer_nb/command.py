@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['as_json', 'annotated', 'predict', 'take_up', 'add_predict', 'add_export', 'add_train', 'versions', 'main']
 
-# %% ../nbs/43_command.ipynb #9786bc83
+# %% ../nbs/43_command.ipynb #503fdec5
 import argparse
 import json
 import os
@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from . import __version__, masking, video
+from . import masking, video
 from .files import write_json, write_whole
 from .pictures import SUFFIXES, is_picture, read_image
 from .predictor import SEVEN, MaskedFER, cut
@@ -374,11 +374,11 @@ def _train(data: Path, out: Path, **options):
     if int(os.environ.get("RANK", 0)): return  # of several processes one speaks
     print(f"{out}: epoch {best.epoch:.0f} is right on {best.val_accuracy:.1%} of the validation faces")
 
-# %% ../nbs/43_command.ipynb #5fcd423a
+# %% ../nbs/43_command.ipynb #36fa1dae
 def versions() -> str:
     "The version of the library and of what it stands on, a line each; what is missing with the remedy."
-    lines = [f"maskfer_nb {__version__}"]
-    for name, remedy in (("onnxruntime", "pip install ."), ("torch", "pip install '.[train]'")):
+    lines = []
+    for name, remedy in (("maskfer_nb", "pip install ."), ("onnxruntime", "pip install ."), ("torch", "pip install '.[train]'")):
         try: lines.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError: lines.append(f"{name} missing: {remedy}")
     for name in ("detector.onnx", "landmarks.onnx", "masked_fer/model.onnx"):

@@ -20,7 +20,7 @@ LAYERS = [
     ["head", "layouts"],
     ["detector", "fabrics", "networks", "paint", "sources", "video"],
     ["creases", "landmarks", "masks", "mcn", "runs", "worn"],
-    ["datasets", "faces", "fecn", "masking", "predictor", "regions", "statistics", "training"],
+    ["covers", "datasets", "faces", "fecn", "masking", "predictor", "regions", "statistics", "training"],
     ["attention", "evaluation", "export", "face_set", "polarity", "shards", "study", "train"],
     ["report"],
     ["chain", "command"],
