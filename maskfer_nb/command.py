@@ -374,11 +374,12 @@ def _train(data: Path, out: Path, **options):
     if int(os.environ.get("RANK", 0)): return  # of several processes one speaks
     print(f"{out}: epoch {best.epoch:.0f} is right on {best.val_accuracy:.1%} of the validation faces")
 
-# %% ../nbs/43_command.ipynb #36fa1dae
+# %% ../nbs/43_command.ipynb #7d2161e5
 def versions() -> str:
     "The version of the library and of what it stands on, a line each; what is missing with the remedy."
     lines = []
-    for name, remedy in (("maskfer_nb", "pip install ."), ("onnxruntime", "pip install ."), ("torch", "pip install '.[train]'")):
+    remedies = dict(maskfer_nb="pip install .", onnxruntime="pip install .", torch="pip install '.[train]'")
+    for name, remedy in remedies.items():
         try: lines.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError: lines.append(f"{name} missing: {remedy}")
     for name in ("detector.onnx", "landmarks.onnx", "masked_fer/model.onnx"):
