@@ -122,7 +122,7 @@ def measured(name: str, boxes: dict, said: dict | None, scenes: dict) -> dict:
     for least, below in ((20, 40), (40, np.inf)):  # who is not found is told wrong
         sized = table[(table.height >= least) & (table.height < below)]
         right = sized.found & (sized.called == (sized.label == "masked"))
-        row[f"told_{least}"] = float(right.groupby(sized.label).mean()[["masked", "unmasked"]].mean())
+        row[f"told_{least}"] = float(right.groupby(sized.label).mean().reindex(["masked", "unmasked"]).mean())
     return row
 
 
