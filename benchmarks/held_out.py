@@ -29,9 +29,8 @@ from tqdm import tqdm
 
 from maskfer_nb import fabrics, landmarks, masks, sources
 from maskfer_nb.files import write_whole
-from maskfer_nb.predictor import SIDE, MaskedFER, crop
+from maskfer_nb.predictor import FOUR, SIDE, MaskedFER, crop
 
-FOUR = ["angry", "happy", "normal", "surprised"]
 P = [f"p_{label}" for label in FOUR]
 OURS = ["unmasked", *masks.FITS]
 # each reads (N, 48, 48) uint8 from the first file named and writes FOUR's probabilities, N lists, as JSON to the next
@@ -130,13 +129,12 @@ def seen(path: str) -> tuple:
     return image, landmarks.points_in(image, None, "rendered")[0]
 
 
-def views(path: str, number: int, average: np.ndarray, folder: str | None) -> tuple:
+def views(image: np.ndarray, points: np.ndarray, number: int, average: np.ndarray, folder: str | None) -> tuple:
     """By view (V, 48, 48) uint8 the crop that `MaskedFER` cuts and the one the others get, and whether no mask fitted.
 
     With them goes what the face is like: the paper's texture on it, degrees of yaw, and the median grey level.
     `average` are the landmarks of an average face, (68, 2), as shares of the picture's side."""
     cv2.setNumThreads(1)
-    image, points = seen(path)
     texture = list(fabrics.TEXTURES)[number % 3]
     pastes = [lambda at, fit=fit: masks.paste(image, at, texture, fit).image for fit in masks.FITS]
     if folder: pastes.append(lambda at: theirs(image, at, number, folder))
@@ -181,9 +179,9 @@ def faces_of(data: str, source: str, n: int | None) -> pd.DataFrame:
 def pictures_of(faces: pd.DataFrame, folder: str | None) -> tuple:
     "Of each face what `views` gives, (N, V, …) each."
     each = Parallel(-1, return_as="generator")
-    found = tqdm(each(delayed(seen)(path) for path in faces.path), "landmarks", len(faces), mininterval=5)
+    found = list(tqdm(each(delayed(seen)(path) for path in faces.path), "landmarks", len(faces), mininterval=5))
     average = np.mean([points / max(image.shape) for image, points in found], axis=0)
-    work = (delayed(views)(path, number, average, folder) for number, path in enumerate(faces.path))
+    work = (delayed(views)(*face, number, average, folder) for number, face in enumerate(found))
     return tuple(map(np.array, zip(*tqdm(each(work), "masks", len(faces), mininterval=5))))
 
 
