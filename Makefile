@@ -10,6 +10,7 @@
 # make test-slow     SLURM of one node, twenty kills, full disks, torchrun, a thousand mutated pictures, an audit of the
 #                    locked versions; forty minutes on two idle cores, more than an hour on busy ones; as root on Debian
 #                    it installs SLURM
+# make docs          every chapter and the library as pages, in build/docs/
 # make readme        README.md and docs/scaling.md from their notebooks
 # make store         a chapter's outputs as they are now, in it: CHAPTER=21_sources
 # make lab           JupyterLab on the notebooks
@@ -42,7 +43,7 @@ TO_MARKDOWN = $(RUN) nbconvert --log-level=ERROR --no-input --to markdown --stdo
 OLD_PYTHON = sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …"
 SLURM = slurmctld slurmd slurm-client munge
 
-.PHONY: reproduce study faces test test-browser test-slow store lab figures readme lock
+.PHONY: reproduce study faces test test-browser test-slow store lab figures docs readme lock
 .DEFAULT_GOAL := reproduce
 
 .venv/installed: requirements.lock setup.py settings.ini
@@ -89,6 +90,9 @@ figures:
 	mkdir -p figures/$(NAME) results/$(NAME)
 	cp $(shown:%=$(REFERENCE)/figures/%.png) $(REFERENCE)/tables/*.csv $(REFERENCE)/provenance.json figures/$(NAME)/
 	cd $(REFERENCE) && cp --parents seed*/*/predictions.parquet seed*/*/history.csv ../../results/$(NAME)/
+
+docs: .venv/installed
+	$(RUN) sphinx --quiet --fail-on-warning --keep-going --jobs auto -c docs . build/docs
 
 readme:
 	$(TO_MARKDOWN) nbs/index.ipynb | sed 's#(\.\./#(#g' | cat -s > "$$README"

@@ -1,6 +1,7 @@
 """What nbdev's generated pyproject.toml leaves dynamic, read from settings.ini."""
 from configparser import ConfigParser
 from itertools import chain
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -16,6 +17,9 @@ setup(
     name=settings["lib_name"],
     version=settings["version"],
     description=settings["description"],
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    url=f"https://github.com/{settings['user']}/{settings['repo']}",
     author=settings["author"],
     author_email=settings["author_email"],
     license="Apache-2.0",

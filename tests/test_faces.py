@@ -1,7 +1,5 @@
 "Rendered faces: what the renderer is given, what it leaves on disk, and that expressions look like their names."
-import shutil
 import time
-import zipfile
 from importlib.resources import files
 from pathlib import Path
 
@@ -40,20 +38,6 @@ def test_the_asset_is_small_plain_and_licensed():
     with np.load(ASSET, allow_pickle=False) as asset:
         assert {"vertices", "people", "local", "units", "triangles", "part"} <= set(asset.files)
     assert "CC0" in ASSET.with_suffix(".md").read_text()
-
-
-def test_the_wheel_carries_the_assets(tmp_path, monkeypatch):
-    root = Path(__file__).parents[1]
-    for name in ("settings.ini", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(root / name, tmp_path)
-    shutil.copytree(root / "maskfer_nb", tmp_path / "maskfer_nb", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.chdir(tmp_path)
-    build_meta = pytest.importorskip("setuptools.build_meta")
-    wheel = build_meta.build_wheel(str(tmp_path))
-    weights = {f"maskfer_nb/masked_fer/{name}" for name in ("model.safetensors", "config.json", "README.md")}
-    code = ("head.py", "paint.py", "worn.py", "creases.py", "faces.py")
-    rooms = {f"maskfer_nb/{name}" for name in ("head.npz", "head.md", "report.html", *code)}
-    assert rooms | weights <= set(zipfile.ZipFile(tmp_path / wheel).namelist())
 
 
 def test_a_subject_is_the_same_person_in_every_class(geometry):

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -40,19 +39,6 @@ def lab(tmp_path_factory):
     yield f"http://127.0.0.1:{port}/lab/tree/nbs"
     server.terminate()
     server.wait(20)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    missing = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
-    if missing: pytest.fail(f"{' and '.join(missing)} not found; on Debian: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for option in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", "window-size=1600,2000"):
-        options.add_argument(f"--{option}")
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
 
 
 def wait(browser, condition, seconds=60, what=""):
