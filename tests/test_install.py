@@ -80,6 +80,15 @@ def test_base_rests_on_base_alone():
     assert reached <= BASE, reached - BASE
 
 
+def test_every_requirement_has_its_reason(brings):
+    tables = (ROOT / "docs/requirements.md").read_text().split("\n## ")[1:]
+    given = {re.search(r"`\[?(\w+)", table)[1].replace("pip", "base"):
+             {canonicalize_name(name) for name in re.findall(r"(?m)^\| ([\w-]+) \| \S", table)} - {"requirement"}
+             for table in tables}
+    given["dev"] |= set().union(*(names for table, names in given.items() if table != "base"))
+    assert given == brings
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_import_is_in_base_or_stands_under_an_extra_that_has_it(module, brings):
     strays = [f"{name} ({extra or 'no extra'})" for name, extra in imports(MODULES[module])
