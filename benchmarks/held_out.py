@@ -132,7 +132,8 @@ def seen(path: str) -> tuple:
 def views(image: np.ndarray, points: np.ndarray, number: int, average: np.ndarray, folder: str | None) -> tuple:
     """By view (V, 48, 48) uint8 the crop that `MaskedFER` cuts and the one the others get, and whether no mask fitted.
 
-    With them goes what the face is like: the paper's texture on it, degrees of yaw, and the median grey level.
+    With them goes what the face is like: the paper's texture on it, degrees of yaw, pixels between the eyes, and the
+    median grey level.
     `average` are the landmarks of an average face, (68, 2), as shares of the picture's side."""
     cv2.setNumThreads(1)
     texture = list(fabrics.TEXTURES)[number % 3]
@@ -147,7 +148,8 @@ def views(image: np.ndarray, points: np.ndarray, number: int, average: np.ndarra
     own = [crop(picture, landmarks.points_in(picture, None, "rendered")[0])[0] for picture in pictures]
     whole = image.shape == (SIDE, SIDE)  # FER's pictures are cut as the others were taught
     others = [picture if whole else crop(picture, points)[0] for picture in pictures]
-    about = dict(texture=texture, yaw=np.degrees(masks.pose(points).yaw), light=np.median(others[0]))
+    eyes = np.hypot(*(points[36:42].mean(0) - points[42:48].mean(0)))
+    about = dict(texture=texture, yaw=np.degrees(masks.pose(points).yaw), eyes=eyes, light=np.median(others[0]))
     return np.stack(own), np.stack(others), no_mask, about
 
 
@@ -189,7 +191,7 @@ def answered(faces: pd.DataFrame, system: str, probabilities: np.ndarray, shown:
     "A row a face and view: who it is, what it is, and the probabilities of FOUR, which (N, V, 4) are."
     tables = [pd.DataFrame(probabilities[:, k], faces.index, P).assign(view=view)
               for k, view in enumerate(shown)]
-    who = faces[["source", "face_id", "subject", "label", "texture", "yaw", "light"]].assign(system=system)
+    who = faces[["source", "face_id", "subject", "label", "texture", "yaw", "eyes", "light"]].assign(system=system)
     return pd.concat([who.join(table) for table in tables])
 
 
@@ -227,6 +229,9 @@ def main():
         for name, program in (("face-api", FACE_API), ("human", HUMAN)):
             command = ["node", "-e", program, "--"]
             others[name] = lambda pictures, command=command: asked(command, pictures, cwd=args.vladmandic)
+    for name, ask in others.items():  # rather now than after all faces have been masked
+        try: ask(np.zeros((1, SIDE, SIDE), np.uint8))
+        except (OSError, subprocess.CalledProcessError) as error: sys.exit(f"{name} does not run: {error}"[:300])
     shown, rows = [*OURS, *["MaskTheFace"] * bool(args.masktheface)], []
     sets = {"ferplus": args.ferplus, "facial_expressions": args.facial_expressions}
     for source, data in sets.items():

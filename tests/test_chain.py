@@ -103,6 +103,7 @@ def test_it_makes_every_table_and_figure(done):
     tables, figures = (f"tables/table{n}.csv" for n in (1, 2, 3)), (f"figures/figure{n}.png" for n in (5, 6, 7))
     for name in ["report.html", "provenance.json", "data/rejects.csv", *tables, *figures]:
         assert (run / name).stat().st_size > 0, name
+    assert f"{RUN}: {len(list(run.rglob('*.ipynb')))} notebooks to run" in result.stdout
     assert "report.html" in result.stdout and re.search("✓ .*03_fecn: [0-9]+ s", result.stderr)
     for network in ("fecn", "guided"):
         predictions = pd.read_parquet(run / f"seed0/{network}/predictions.parquet")
