@@ -39,5 +39,15 @@ def test_the_first_page_leads_to_the_readme(pages):
     assert "nbs/index.html" in (pages / "index.html").read_text()
 
 
+def test_links_lead_to_pages(pages):
+    for page in pages.rglob("*.html"):
+        for target in re.findall(r'href="((?!\w+:)[^"#?]+)', page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_flowcharts_are_drawn(pages):
+    assert (pages / "nbs/02_mcn.html").read_text().count('class="diagram"') == 2
+
+
 def test_nothing_says_what_is_meant_for_nbdev(pages):
     for page in (pages / "nbs").glob("*.html"): assert "#| " not in page.read_text(), page.name
