@@ -46,7 +46,7 @@ def slug(title: str) -> str:
 def drawn(diagram: re.Match) -> str:
     "A Mermaid flowchart as a picture; JupyterLab draws it by itself."
     picture = base64.b64encode(mermaidx.render(diagram[1]).svg().encode()).decode()
-    return f'<img class="diagram" alt="a flowchart" src="data:image/svg+xml;base64,{picture}">'
+    return f'<div class="diagram"><img alt="a flowchart" src="data:image/svg+xml;base64,{picture}"></div>'
 
 
 def as_page(app, name: str, source: list):
