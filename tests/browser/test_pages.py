@@ -21,7 +21,7 @@ def pages(tmp_path_factory):
 
 
 @pytest.mark.parametrize("page, said", [
-    ("nbs/index.html", "Three doors"), ("nbs/02_mcn.html", "Eq. 1"),
+    ("nbs/index.html", "three doors"), ("nbs/02_mcn.html", "Eq. 1"),
     ("docs/api/maskfer_nb.masks.html", "Paste a mask")])
 def test_a_page_fits_a_phone_and_is_dark_where_that_is_asked_for(pages, browser, page, said):
     phone = dict(width=390, height=800, deviceScaleFactor=1, mobile=True)
