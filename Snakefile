@@ -117,13 +117,15 @@ def runs_to_hold():
 def announce(jobs):
     "Say how many notebooks are about to run, and how long that took where it was last measured."
     logs = [str(job.log[0]) for job in jobs if job.log]
-    steps = [log[len(RUN) + 1 : -len(".ipynb")] for log in logs if log.startswith(f"{RUN}/")]
+    kind = lambda step: re.sub("seed[0-9]+", "seed", step)
+    steps = [kind(log[len(RUN) + 1 : -len(".ipynb")]) for log in logs if log.startswith(f"{RUN}/")]
     if not steps: return
     said, measured = f"{RUN}: {len(steps)} notebooks to run", Path(f"figures/{source}/provenance.json")
     if profile == "small" and measured.exists():
-        took = json.loads(measured.read_text())
-        minutes = sum(took[re.sub("seed[0-9]+", "seed0", step)]["seconds"] for step in steps) / 60
-        said += f", one after the other {minutes:.0f} minutes where they were last measured"
+        took = {kind(step): made["seconds"] for step, made in json.loads(measured.read_text()).items()}
+        if set(steps) <= set(took):  # the run that was measured may have had other steps
+            minutes = sum(took[step] for step in steps) / 60
+            said += f", one after the other {minutes:.0f} minutes where they were last measured"
     print(said, flush=True)
 
 

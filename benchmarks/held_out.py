@@ -231,7 +231,7 @@ def main():
             others[name] = lambda pictures, command=command: asked(command, pictures, cwd=args.vladmandic)
     for name, ask in others.items():  # rather now than after all faces have been masked
         try: ask(np.zeros((1, SIDE, SIDE), np.uint8))
-        except (OSError, subprocess.CalledProcessError) as error: sys.exit(f"{name} does not run: {error}"[:300])
+        except (OSError, subprocess.CalledProcessError): sys.exit(f"{name} does not run: see --help for what it needs")
     shown, rows = [*OURS, *["MaskTheFace"] * bool(args.masktheface)], []
     sets = {"ferplus": args.ferplus, "facial_expressions": args.facial_expressions}
     for source, data in sets.items():

@@ -54,6 +54,11 @@ def test_every_module_has_a_layer():
     assert sorted(name for layer in LAYERS for name in layer) == [path.stem for path in MODULES]
 
 
+def test_every_module_has_its_page():
+    pages = re.findall(r"(?m)^   maskfer_nb\.(\w+)$", (ROOT / "docs/api.md").read_text())
+    assert pages == [path.stem for path in MODULES]
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_arrows_run_down(module):
     floor = next(number for number, layer in enumerate(LAYERS) if module.stem in layer)

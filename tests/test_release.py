@@ -16,6 +16,12 @@ from maskfer_nb import __version__
 ROOT = Path(__file__).parents[1]
 
 
+def succeeds(*command, **options):
+    "Run a program, which must end well."
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    assert not done.returncode, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     "The source distribution, and the wheel that is built from it."
@@ -23,16 +29,13 @@ def built(tmp_path_factory):
     for name in ("settings.ini", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "maskfer_nb", folder / "maskfer_nb", ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert not done.returncode, done.stdout + done.stderr
+    succeeds(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", cwd=folder)
     (source,), (wheel,) = (folder / "dist").glob("*.tar.gz"), (folder / "dist").glob("*.whl")
     return source, wheel
 
 
 def test_packages_are_what_an_index_takes(built):
-    done = subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *built], capture_output=True, text=True)
-    assert not done.returncode, done.stdout + done.stderr
+    succeeds(sys.executable, "-m", "twine", "check", "--strict", *built)
 
 
 def test_the_wheel_carries_library_and_assets(built):
@@ -57,6 +60,5 @@ def test_a_version_is_the_same_everywhere():
     ("github-workflows", ".github/workflows/tests.yml"), ("github-workflows", ".github/workflows/pages.yml"),
     ("citation-file-format", "CITATION.cff")])
 def test_files_that_others_read_are_as_they_must_be(schema, name):
-    command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", ROOT / name]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert not done.returncode, done.stdout + done.stderr
+    program = Path(sys.executable).with_name("check-jsonschema")
+    succeeds(program, "--builtin-schema", f"vendor.{schema}", ROOT / name)
