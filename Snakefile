@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snakemake.io import get_wildcard_names
 
-from maskfer_nb.files import check_room, code_hash, hold
+from maskfer_nb.files import check_room, code_hash, hold, state
 
 if workflow.is_main_process:  # and not in every job that reads this file again
     try:
@@ -75,6 +75,9 @@ words = re.findall(r"[^\s,\[\]]+", told("SEEDS", str(config["seeds"])))
 seeds = sorted({whole_number("SEEDS", word) for word in words})
 if not seeds: sys.exit(f"✗ SEEDS: {told('SEEDS')!r} names no seed")
 RUN = f"runs/{profile}-{source}"
+earlier = Path(RUN, "01_datasets.json")
+if earlier.exists() and (of := json.loads(earlier.read_text())["parameters"].get("data")) != Path(data).name:
+    sys.exit(f"✗ {RUN} is the run of {of}: rename or remove that folder to run {Path(data).name}")
 SHARDS = whole_number("SHARDS", told("SHARDS", "1"))  # jobs that share out the making of data sets
 if not SHARDS: sys.exit("✗ SHARDS: at least one is needed")
 AFTER = {"examine": "faces", "choose": "examine", "write": "choose"}
@@ -157,6 +160,7 @@ rule shard:  # 01_datasets goes on from what these have put in its work folder, 
     params:
         notebook=parameters(source=source, data=data, **config["datasets"]),
         code=code("01_datasets"),
+        data=lambda wildcards: state(data),
     shell:
         COMMAND + " shard {wildcards.step} {wildcards.number} {wildcards.of} {RUN:q} --parameters {params.notebook:q}"
 
@@ -169,12 +173,19 @@ rule datasets:
     params:
         notebook=parameters(source=source, data=data, **config["datasets"]),
         code=code("01_datasets"),
+        data=lambda wildcards: state(data),
     shell: step("01_datasets", "{input:q}")
+
+
+def stage2(network, maps=None):
+    "What 03_fecn leaves of a network for the evaluation."
+    names = ["history.csv", "predictions.parquet", *([f"{maps}.npz"] if maps else [])]
+    return [f"{RUN}/seed{{seed}}/{network}/{name}" for name in names]
 
 
 def stage1(network):
     "What 02_mcn leaves of a network."
-    names = "model.safetensors", "predictions.parquet", "attention.npz"
+    names = "model.safetensors", "history.csv", "predictions.parquet", "attention.npz"
     return [f"{RUN}/seed{{seed}}/{network}/{name}" for name in names]
 
 
@@ -201,7 +212,7 @@ use rule mcn as guided_mcn with:
 
 rule fecn:
     input: rules.datasets.output[0], rules.mcn.output[0]
-    output: expand(f"{RUN}/seed{{{{seed}}}}/{{network}}/predictions.parquet", network=["vgg11", "abn", "fecn"])
+    output: stage2("vgg11", maps="gradcam"), stage2("abn", maps="attention"), stage2("fecn", maps="gradcam")
     log: f"{RUN}/seed{{seed}}/03_fecn.ipynb"
     threads: TRAINING_CORES
     priority: 1  # three networks, the longest steps: started late, they would leave a core idle at the end
@@ -213,7 +224,7 @@ rule fecn:
 
 use rule fecn as guided with:
     input: rules.datasets.output[0], rules.guided_mcn.output[0]
-    output: f"{RUN}/seed{{seed}}/guided/predictions.parquet"
+    output: stage2("guided")
     log: f"{RUN}/seed{{seed}}/03_fecn-guided.ipynb"
     priority: 0
     params:

@@ -48,6 +48,7 @@ rule study_datasets:
         notebook=study_parameters(source=of_set("source"), fit=of_set("fit"),
                                   data=lambda wildcards: study_data(wildcards)[0], **study["datasets"]),
         code=code("01_datasets"),
+        data=lambda wildcards: state(study_data(wildcards)[0]),
     shell: step("01_datasets", "{input:q}", HERE)
 
 

@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'NOTEBOOKS', 'default_parameters', 'check_parameters', 'provenance', 'gather_provenance', 'own_kernel',
            'execute', 'main']
 
-# %% ../nbs/91_chain.ipynb #10323daa
+# %% ../nbs/91_chain.ipynb #d70cbba9
 import argparse
 import ast
 import json
@@ -15,10 +15,11 @@ import platform
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr
 from importlib import metadata
 from pathlib import Path
 
-from .files import end_with_parent, extra, file_hash, root, sweep, write_json
+from .files import end_with_parent, extra, file_hash, for_bars, root, sweep, write_json
 from .runs import CHAIN
 
 # %% ../nbs/91_chain.ipynb #11c30200
@@ -100,7 +101,7 @@ def own_kernel() -> type:
 
     return OwnKernel
 
-# %% ../nbs/91_chain.ipynb #808576d5
+# %% ../nbs/91_chain.ipynb #466e7bd8
 def execute(
     notebook: str | Path,
     output: str | Path,  # the executed notebook; its provenance goes beside it
@@ -121,7 +122,8 @@ def execute(
     try:
         papermill.execute_notebook(
             str(notebook), str(output), parameters, kernel_name="python3", kernel_manager_class=own_kernel(),
-            cwd=str(root()), progress_bar=False, stderr_file=sys.stderr, extra_arguments=["--log-level=ERROR"])
+            cwd=str(root()), progress_bar=False, stderr_file=for_bars(sys.stderr),
+            extra_arguments=["--log-level=ERROR"])
     except papermill.PapermillExecutionError as error:
         place = f"{notebook.name}, cell {error.cell_index}"
         raise RuntimeError(f"{place}: {error.ename}: {error.evalue}\nexecuted notebook: {output}") from None
@@ -130,7 +132,7 @@ def execute(
     gather_provenance(run)
     print(f"✓ {output.with_suffix('')}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
-# %% ../nbs/91_chain.ipynb #a20cb0fa
+# %% ../nbs/91_chain.ipynb #861a5ade
 def main():
     "`notebook …` runs a notebook, `shard …` makes one machine's share of the data sets. What the Snakefile calls."
     parser = argparse.ArgumentParser(description="Run a step of the chain, checked and with provenance.")
@@ -161,4 +163,4 @@ def _make_shard(parameters: dict, **options):
     from maskfer_nb.shards import make_shard
     settings = default_parameters(root() / "nbs/01_datasets.ipynb") | parameters
     del settings["run"]
-    make_shard(settings=settings, **options)
+    with redirect_stderr(for_bars(sys.stderr)): make_shard(settings=settings, **options)

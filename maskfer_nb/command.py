@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['as_json', 'annotated', 'predict', 'take_up', 'add_predict', 'add_export', 'add_train', 'versions', 'main']
 
-# %% ../nbs/43_command.ipynb #503fdec5
+# %% ../nbs/43_command.ipynb #a30047a5
 import argparse
 import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stderr
 from functools import partial
 from importlib import metadata, resources
 from itertools import chain, groupby, islice
@@ -23,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from . import masking, video
-from .files import write_json, write_whole
+from .files import for_bars, write_json, write_whole
 from .pictures import SUFFIXES, is_picture, read_image
 from .predictor import SEVEN, MaskedFER, cut
 
@@ -387,7 +387,7 @@ def versions() -> str:
         lines.append(f"{name} {'found' if here else 'missing: install maskfer_nb again'}")
     return "\n".join(lines)
 
-# %% ../nbs/43_command.ipynb #9d07d3db
+# %% ../nbs/43_command.ipynb #25c71e0d
 def main(
     words: list | None = None,  # by default those of the shell
 ):
@@ -402,6 +402,6 @@ def main(
     add_train(commands)
     options = vars(parser.parse_args(words))
     try:
-        options.pop("run")(**options)
+        with redirect_stderr(for_bars(sys.stderr)): options.pop("run")(**options)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"maskfer: {error}")

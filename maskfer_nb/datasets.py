@@ -24,9 +24,11 @@ with extra("train"):
 from . import landmarks, masks
 from .sources import read_image
 
-# %% ../nbs/01_datasets.ipynb #68dac4aa
+# %% ../nbs/01_datasets.ipynb #63991edf
 def _fold(faces: pd.DataFrame, n: int, seed: int) -> np.ndarray:
     "Row numbers of one of n stratified folds; subjects stay together."
+    if faces.label.value_counts().max() < n:
+        raise ValueError(f"{len(faces)} faces are too few: of one label at least, {n} are needed in a split")
     if faces.subject.notna().any():
         people = faces.subject.fillna(faces.face_id)
         folds = StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(faces, faces.label, people)
@@ -39,8 +41,12 @@ def split(
     faces: pd.DataFrame,  # a face table; `split` holds train and test, or None throughout
     seed: int,
 ) -> pd.DataFrame:
-    "The face table with every face in `train`, `val` or `test`; val is a tenth of train. Subjects never cross."
+    """The face table with every face in `train`, `val` or `test`; val is a tenth of train. Subjects never cross.
+
+    Raises ValueError where the given split lets somebody cross, or there are too few faces."""
     faces = faces.reset_index(drop=True)
+    crossing = faces.groupby("subject").split.nunique()
+    if (crossing > 1).any(): raise ValueError(f"{crossing.idxmax()} is in train and in test: one split a person")
     if faces.split.isna().all():
         faces["split"] = "train"
         faces.loc[_fold(faces, 5, seed), "split"] = "test"
@@ -66,7 +72,7 @@ def drop_listed(
     out = faces.face_id.isin(listed)
     return faces[~out], rejected(faces[out].face_id, "datasets", f"listed in {Path(path).name}")
 
-# %% ../nbs/01_datasets.ipynb #81682ecb
+# %% ../nbs/01_datasets.ipynb #220a924e
 def examine(
     path: str,
     points: np.ndarray | None,  # the source's landmarks, if it has them
@@ -77,6 +83,8 @@ def examine(
         image = read_image(path)
         stage = "landmarks"
         if points is None: points = landmarks.detect(image)
+        if not (np.isfinite(points) & (points > -1) & (points < image.shape[1::-1])).all():
+            raise ValueError("landmarks outside the picture")
         stage = "masks"
         for fit in masks.FITS: masks.lay(points, fit)
     except ValueError as error:

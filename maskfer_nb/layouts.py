@@ -407,7 +407,7 @@ def _ferplus(root):
         name = PurePosixPath(image).stem
         yield Listed(image, name, to_label(winner), USAGES.get(usage), reason=reason, path=path)
 
-# %% ../nbs/20a_layouts.ipynb #6834428e
+# %% ../nbs/20a_layouts.ipynb #7d0fff37
 def _legend(root):
     return next((path for path in (root/"legend.csv", root/"data/legend.csv") if path.is_file()), None)
 
@@ -419,14 +419,13 @@ def _is_facial_expressions(root):
 def _facial_expressions(root):
     legend = _table(_legend(root), ["image", "emotion"])
     lfw = legend["image"].str.extract(r"^(.+)_\d{4}\.\w+$", expand=False).fillna("")
-    people, splits = legend.get("person", lfw), legend.get("split", lfw)
+    people, splits = legend.get("person", lfw), legend.get("split", lfw.where(lfw == "", ""))
     for file, emotion, person, split in zip(legend["image"], legend["emotion"], people, splits):
         label, image = to_label(emotion), f"images/{file}"
-        split = split if split in ("train", "test") else None
         reason = _missing(root, image) if label else f"unknown emotion {emotion!r}, known: {', '.join(LABELS)}"
-        yield Listed(image, Path(file).stem, label, split, person or None, reason)
+        yield Listed(image, Path(file).stem, label, split or None, person or None, reason)
 
-# %% ../nbs/20a_layouts.ipynb #170973ad
+# %% ../nbs/20a_layouts.ipynb #5818f372
 RENDERED = "faces.parquet"
 RENDERED_LICENCE = "CC0-1.0, rendered by this project from MakeHuman's CC0 head"
 
@@ -444,7 +443,7 @@ def _rendered(root):
         reason = None if label else f"unknown class {word!r}, known: {', '.join(LABELS)}"
         if np.size(points) != 136: points, reason = None, reason or "its landmarks are not 68 points"
         else: points = np.float32(points).reshape(68, 2)
-        split = split if split in ("train", "test") else None
+        split = split if isinstance(split, str) else None
         yield Listed(image, face_id, label, split, subject, reason or _missing(root, image), None, points,
                      f"regions/{face_id}.png")
 

@@ -474,7 +474,7 @@ def _mixed(
         channels.append(cv2.add(skin, (cloth - skin) * alpha, dtype=cv2.CV_8U))
     return cv2.merge(channels)
 
-# %% ../nbs/25_masks.ipynb #9989051a
+# %% ../nbs/25_masks.ipynb #c8cab9a9
 LOOK = 3  # goes up whenever pasted masks come to look otherwise; results say with which they were made
 
 
@@ -485,7 +485,9 @@ def paste(
     fit: str = "jaw",  # or 'rigid'
     seed: int = 0,  # of the grain
 ) -> Masked:
-    "Paste a mask on a face (Section 4.1). Raises ValueError, with the reason, where none fits."
+    """Paste a mask on a face (Section 4.1).
+
+    Raises ValueError, with the reason, where none fits, and KeyError for an unknown texture or fit."""
     if isinstance(mask, str): mask = texture(mask)
     points = np.asarray(landmarks, np.float64)
     where = pose(points)

@@ -6,7 +6,7 @@
 __all__ = ['PART', 'work_folder', 'face_table', 'examine_shard', 'usable', 'read_landmarks', 'choose_faces', 'write_shard',
            'write_datasets', 'make_shard']
 
-# %% ../nbs/94_shards.ipynb #e0a82dfd
+# %% ../nbs/94_shards.ipynb #980b1a6d
 import functools
 import hashlib
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .files import code_files, extra, file_hash, root, write_whole
+from .files import code_files, extra, file_hash, root, state, write_whole
 
 with extra("train"):
     import pandas as pd
@@ -27,14 +27,13 @@ from . import sources
 from .datasets import (choose_mfer, choose_mu, drop_listed, examine, quotas, sheets, split, table1,
                                  write_face)
 
-# %% ../nbs/94_shards.ipynb #683ee122
+# %% ../nbs/94_shards.ipynb #a3cf2e79
 def work_folder(
     run: Path,
     settings: dict,  # 01_datasets's parameters but for `run`
 ) -> Path:
     "Where a run's data sets grow, named after all that decides them; those of other settings are removed."
-    data, code = root() / settings["data"], [file_hash(file) for file in code_files("shards")]
-    decides = settings, data.exists() and (data.stat().st_size, data.stat().st_mtime_ns), code
+    decides = settings, state(root() / settings["data"]), [file_hash(file) for file in code_files("shards")]
     work = run / f".data-{hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]}"
     for other in run.glob(".data-*"):
         if other != work: shutil.rmtree(other, ignore_errors=True)
@@ -47,7 +46,13 @@ def _save(table: pd.DataFrame, path: Path):
     flat = [None if points is None else np.ravel(points) for points in table.landmarks]
     write_whole(path, table.assign(landmarks=flat).to_parquet)
 
-# %% ../nbs/94_shards.ipynb #5933f8fa
+# %% ../nbs/94_shards.ipynb #2c0d6a39
+def _most(rejects: pd.DataFrame) -> str:
+    "What the most rejects have as their reason, in words."
+    counts = rejects.reason.str.split(":").str[0].value_counts()
+    return "; ".join(f"{reason} ({n:,})" for reason, n in counts.head(3).items())
+
+
 def face_table(
     work: Path,  # the table is kept here
     source: str,
@@ -56,13 +61,14 @@ def face_table(
     seed: int,
     **_,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    "Every face of the source in its split, and the rejects so far. Raises ValueError where the source does."
+    "Every face of the source in its split, and the rejects so far. Raises ValueError where no face can be used."
     kept, refused = work / "faces.parquet", work / "sources_rejects.parquet"
     if not kept.exists():
         faces, rejects = sources.load(root() / data, None if source == "auto" else source)
         if leave_out:
             faces, listed = drop_listed(faces, root() / leave_out)
             rejects = pd.concat([rejects, listed])
+        if faces.empty: raise ValueError(f"{data}: all {len(rejects):,} faces are rejected: {_most(rejects)}")
         write_whole(refused, rejects.reset_index(drop=True).to_parquet)
         _save(split(faces, seed), kept)
     faces = pd.read_parquet(kept)
@@ -157,7 +163,7 @@ def read_landmarks(work: Path) -> np.ndarray:  # (N, 68, 2) float32, on disk
     "The points of usable faces, by `row`."
     return np.memmap(work / "landmarks.f32", np.float32, "r").reshape(-1, 68, 2)
 
-# %% ../nbs/94_shards.ipynb #35fc2ab7
+# %% ../nbs/94_shards.ipynb #88d6ccd7
 def _quotas(faces, classes, mu_train, mu_test, mfer_train, mfer_test, **_):
     mu, mfer = dict(train=mu_train, test=mu_test), dict(train=mfer_train, test=mfer_test)
     return quotas(classes, sorted(faces.label.unique()), mu, mfer)
@@ -174,7 +180,10 @@ def choose_faces(
     if not all(path.exists() for path in paths):
         per_split, per_class, needed = _quotas(faces, **settings)
         pool, refused = usable(faces, needed, settings["seed"], work)
-        mfer = choose_mfer(pool, settings["classes"], per_class)
+        try:
+            mfer = choose_mfer(pool, settings["classes"], per_class)
+        except ValueError as error:
+            raise ValueError(f"{error}; rejected: {_most(refused)}" if len(refused) else str(error)) from None
         tables = choose_mu(pool, mfer.index, per_split), mfer, pd.concat([rejects, refused], ignore_index=True)
         for path, table in zip(paths, tables): write_whole(path, table.to_parquet)
     return tuple(pd.read_parquet(path) for path in paths)

@@ -157,7 +157,7 @@ def _as_text(row):
     if not re.search(r"[\ud800-\udfff]", row.image): return row
     return row._replace(image=one_line(row.image), name=one_line(row.name), reason="its name is no text in UTF-8")
 
-# %% ../nbs/21_sources.ipynb #8532a81e
+# %% ../nbs/21_sources.ipynb #fde66aac
 def _cannot_unpack(member):
     "Why `read_image` cannot read a zip's member, or None."
     if member.flag_bits & 1: return "encrypted"
@@ -171,11 +171,14 @@ def _doubts(listed, root):
     if isinstance(root, zipfile.Path):
         shut = {member.filename: reason for member in root.root.filelist if (reason := _cannot_unpack(member))}
         reasons = (root.at + listed["image"]).map(shut).astype(object)
+    if (split := listed["split"]).notna().any():
+        reasons[split.isna()] = "in no split, where others are in train or test"
+        reasons[split.notna() & ~split.isin(["train", "test"])] = "its split is neither train nor test"
     reasons[listed["image"].duplicated()] = "listed more than once"
     reasons[listed.groupby("image")["label"].transform("nunique", dropna=False) > 1] = "listed with two labels"
     return reasons
 
-# %% ../nbs/21_sources.ipynb #9ef2c41f
+# %% ../nbs/21_sources.ipynb #42951e32
 def load(
     data: str,  # a folder or a zip
     source: str | None = None,  # a data set or layout of `LAYOUTS`; detected if None
@@ -183,10 +186,11 @@ def load(
     """The faces in `data`, and what was rejected with the reason: together, all that was given.
 
     Faces have the columns `FACES`: `path` is what `read_image` reads, `label` one of `LABELS`, `split` train, test or
-    None, `subject` a name or None, `landmarks` None as yet. Rendered faces have their `landmarks`, (68, 2) float32 in
-    pixels, and a column `regions`, which `read_bytes` reads. Rejects have the columns `REJECTS`, `reason` in one line.
-    FER+'s rows of PrivateTest are not given where its pictures have no folder FER2013Test. Raises ValueError where no
-    layout fits, nothing is there, a label file cannot be read or lacks a column, or codes are not the source's."""
+    of all None, `subject` a name or None, `landmarks` None as yet. Rendered faces have their `landmarks`, (68, 2)
+    float32 in pixels, and a column `regions`, which `read_bytes` reads. Rejects have the columns `REJECTS`, `reason` in
+    one line. FER+'s rows of PrivateTest are not given where its pictures have no folder FER2013Test. Raises ValueError
+    where no layout fits, nothing is there, a label file cannot be read or lacks a column, or codes are not the
+    source's."""
     name, root = _find(data, source)
     layout = LAYOUTS[name]
     rows = [_as_text(row) for row in (*layout.read(root), *_out_of_reach(root, data))]

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['opened', 'is_video', 'Damaged', 'check_every', 'frames', 'Numbers', 'between', 'rewrite']
 
-# %% ../nbs/47_video.ipynb #cf77afdb
+# %% ../nbs/47_video.ipynb #8459603a
 import math
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -132,7 +133,7 @@ def _decoded(container, stream, other: Callable = lambda packet: None) -> Iterat
     if promised - end > _TORN: raise Damaged(f"torn, ends after {float(end):.1f} of {promised:.1f} s")
     if lost: raise Damaged(f"damaged, {lost} of its packets cannot be decoded")
 
-# %% ../nbs/47_video.ipynb #f19b1a3f
+# %% ../nbs/47_video.ipynb #8d56abc2
 def _upright(frame, stream) -> np.ndarray:
     "A frame as it is shown, (H, W, 3) uint8 RGB."
     width = round(frame.width * (stream.sample_aspect_ratio or 1))
@@ -141,10 +142,10 @@ def _upright(frame, stream) -> np.ndarray:
 
 
 def _told(times, container, path):
-    "The same, with a bar that counts seconds once it has taken two of ours; it leaves room for another above."
+    "The same, with a bar that counts seconds once it has taken two of ours, on a terminal below another."
     whole = container.duration and container.duration // av.time_base
-    form = "{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}]"
-    with tqdm(total=whole, desc=Path(path).name, bar_format=form, delay=2, leave=False, position=1) as bar:
+    form, below = "{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}]", int(sys.stderr.isatty())
+    with tqdm(total=whole, desc=Path(path).name, bar_format=form, delay=2, leave=False, position=below) as bar:
         for seconds, frame in times:
             bar.update(int(seconds) - bar.n)
             yield seconds, frame
