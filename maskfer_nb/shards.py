@@ -46,11 +46,10 @@ def _save(table: pd.DataFrame, path: Path):
     flat = [None if points is None else np.ravel(points) for points in table.landmarks]
     write_whole(path, table.assign(landmarks=flat).to_parquet)
 
-# %% ../nbs/94_shards.ipynb #2c0d6a39
-def _most(rejects: pd.DataFrame) -> str:
-    "What the most rejects have as their reason, in words."
-    counts = rejects.reason.str.split(":").str[0].value_counts()
-    return "; ".join(f"{reason} ({n:,})" for reason, n in counts.head(3).items())
+# %% ../nbs/94_shards.ipynb #7747fb0b
+def _why(rejects: pd.DataFrame) -> str:
+    first = f", the first: {rejects.reason.iloc[0]}" if len(rejects) else ""
+    return f"{len(rejects):,} were rejected{first}"
 
 
 def face_table(
@@ -68,7 +67,7 @@ def face_table(
         if leave_out:
             faces, listed = drop_listed(faces, root() / leave_out)
             rejects = pd.concat([rejects, listed])
-        if faces.empty: raise ValueError(f"{data}: all {len(rejects):,} faces are rejected: {_most(rejects)}")
+        if faces.empty: raise ValueError(f"{data}: no face can be used; {_why(rejects)}")
         write_whole(refused, rejects.reset_index(drop=True).to_parquet)
         _save(split(faces, seed), kept)
     faces = pd.read_parquet(kept)
@@ -163,7 +162,7 @@ def read_landmarks(work: Path) -> np.ndarray:  # (N, 68, 2) float32, on disk
     "The points of usable faces, by `row`."
     return np.memmap(work / "landmarks.f32", np.float32, "r").reshape(-1, 68, 2)
 
-# %% ../nbs/94_shards.ipynb #88d6ccd7
+# %% ../nbs/94_shards.ipynb #99191d7a
 def _quotas(faces, classes, mu_train, mu_test, mfer_train, mfer_test, **_):
     mu, mfer = dict(train=mu_train, test=mu_test), dict(train=mfer_train, test=mfer_test)
     return quotas(classes, sorted(faces.label.unique()), mu, mfer)
@@ -183,7 +182,7 @@ def choose_faces(
         try:
             mfer = choose_mfer(pool, settings["classes"], per_class)
         except ValueError as error:
-            raise ValueError(f"{error}; rejected: {_most(refused)}" if len(refused) else str(error)) from None
+            raise ValueError(f"{error}; {_why(refused)}") from None
         tables = choose_mu(pool, mfer.index, per_split), mfer, pd.concat([rejects, refused], ignore_index=True)
         for path, table in zip(paths, tables): write_whole(path, table.to_parquet)
     return tuple(pd.read_parquet(path) for path in paths)

@@ -1,10 +1,12 @@
 "The smoke chain by papermill and Snakemake, in copies of the repository: what it makes, repeats, and says of errors."
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -194,6 +196,42 @@ def test_what_an_interrupted_step_has_lost_is_made_again_although_an_older_repor
     for network in ("vgg11", "abn", "fecn"): (smoke / RUN / f"seed0/{network}/predictions.parquet").unlink()
     assert (smoke / RUN / "report.html").exists()
     assert jobs(snakemake(smoke, where=DRY)) == dict.fromkeys(["fecn", "evaluation", "all"], 1)
+
+
+@pytest.mark.parametrize("lost, again", [
+    ("mcn/history.csv", ["mcn", "fecn", "evaluation", "all"]), ("fecn/gradcam.npz", ["fecn", "evaluation", "all"])])
+def test_a_file_that_the_evaluation_reads_is_made_again(smoke, lost, again):
+    (smoke / RUN / "seed0" / lost).unlink()
+    assert jobs(snakemake(smoke, where=DRY)) == dict.fromkeys(again, 1)
+
+
+def test_data_that_changed_in_place_is_read_again(smoke, tmp_path):
+    "Also where its time stands still, as that of a folder does, or of a zip that another is moved over."
+    faces = smoke / SHIPPED
+    time_of = faces.stat()
+    content = faces.read_bytes()
+    faces.unlink()
+    faces.write_bytes(content)
+    os.utime(faces, ns=(time_of.st_atime_ns, time_of.st_mtime_ns))
+    assert set(jobs(snakemake(smoke, where=DRY))) <= {"all"}
+    with zipfile.ZipFile(faces, "a") as archive: archive.writestr("pictures/another.webp", b"")
+    os.utime(faces, ns=(time_of.st_atime_ns, time_of.st_mtime_ns))
+    assert jobs(snakemake(smoke, where=DRY))["datasets"] == 1
+
+
+def test_other_data_does_not_take_the_place_of_a_run(smoke):
+    shutil.copy(smoke / SHIPPED, smoke / "data/mine.zip")
+    result = snakemake(smoke, where=DRY, DATA="data/mine.zip")
+    said = f"✗ {RUN} is the run of rendered.zip: rename or remove that folder to run mine.zip"
+    assert result.returncode and said in result.stderr and "Traceback" not in result.stderr
+    (smoke / RUN).rename(smoke / "runs/first")
+    assert jobs(snakemake(smoke, where=DRY, DATA="data/mine.zip"))["datasets"] == 1
+
+
+def test_a_home_that_cannot_be_written_is_not_needed(copy):
+    result = make(copy, "reproduce", "PROFILE=smoke", f"SNAKEMAKE=$(HOMELESS); {' '.join(('$(RUN) snakemake', *DRY))}",
+                  HOME="/proc/nobody", XDG_CACHE_HOME="")
+    assert jobs(result)["datasets"] == 1
 
 
 def test_changed_prose_repeats_nothing(smoke):

@@ -178,6 +178,40 @@ def test_a_face_that_cannot_be_used_is_listed_with_its_reason(rendered, tmp_path
     assert rejects.loc[table.face_id[profile]].stage == "masks"
 
 
+@pytest.mark.parametrize("move", [
+    lambda points: points + 60, lambda points: np.where(points == points[0], np.nan, points)])
+def test_landmarks_that_are_not_of_the_picture_are_refused(rendered, move):
+    points = rendered.landmarks[0]
+    assert set(datasets.examine(rendered.path[0], points)) == {"landmarks", "digest"}
+    refused = datasets.examine(rendered.path[0], move(points))
+    assert refused == dict(stage="landmarks", reason="landmarks outside the picture")
+
+
+def test_somebody_in_two_splits_is_an_error(rendered):
+    table = rendered.assign(split=["train", "test"] * (len(rendered) // 2))
+    with pytest.raises(ValueError, match=f"{table.subject[0]} is in train and in test: one split a person"):
+        datasets.split(table, seed=0)
+
+
+def test_too_few_faces_are_counted(rendered):
+    with pytest.raises(ValueError, match="^6 faces are too few: of one label at least, 10 are needed in a split"):
+        datasets.split(rendered.head(6).assign(split="train"), seed=0)
+
+
+@pytest.mark.parametrize("suffix, said", [
+    ("txt", "faces: no face can be used; 20 were rejected, the first: happy/0.txt is not named as a picture"),
+    ("png", "no usable face of class 'angry' for the train split; .*; 20 were rejected, the first: no face")])
+def test_no_usable_face_says_what_the_faces_were_rejected_for(suffix, said, tmp_path):
+    (tmp_path / "faces/happy").mkdir(parents=True)
+    for shade in range(20):
+        Image.new("L", (48, 48), 10 * shade).save(tmp_path / f"faces/happy/{shade}.{suffix}", format="png")
+    settings = dict(source="folders", data=str(tmp_path / "faces"), leave_out="", seed=0, classes=FOUR,
+                    mu_train=8, mu_test=4, mfer_train=8, mfer_test=4)
+    work = shards.work_folder(tmp_path / "run", settings)
+    with pytest.raises(ValueError, match=said):
+        shards.choose_faces(work, *shards.face_table(work, **settings), **settings)
+
+
 def test_leave_out(rendered, tmp_path):
     listed = tmp_path / "unclear.txt"
     listed.write_text("\n".join(rendered.face_id[:5]))

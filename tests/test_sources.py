@@ -17,6 +17,9 @@ from maskfer_nb.pictures import read_bytes
 from maskfer_nb.sources import FACES, RAFDB_PAGE, REJECTS, detect, load, read_image
 
 
+NO_SPLIT = "in no split, where others are in train or test"
+
+
 def write(root, *names, text=None):
     "Images, or one text file, under `root`."
     for name in names:
@@ -205,9 +208,10 @@ def test_facial_expressions_with_person_and_split(tmp_path):
     ]
     root = write(write(tmp_path/"fe", *IMAGES), "legend.csv", text="\n".join(lines))
     faces, rejects = both(root, "facial_expressions", given=4)
-    assert faces.label.tolist() == ["angry", "normal", "surprised"]
-    assert faces.subject.tolist() == ["Jan", "Ann", None] and faces.split.tolist() == ["train", "test", None]
-    assert reasons(rejects) == {"Gone_0001": "images/Gone_0001.jpg is listed but missing"}
+    assert faces.label.tolist() == ["angry", "normal"]
+    assert faces.subject.tolist() == ["Jan", "Ann"] and faces.split.tolist() == ["train", "test"]
+    assert reasons(rejects) == {"Gone_0001": "images/Gone_0001.jpg is listed but missing",
+                                "facial-expressions_2868588k": NO_SPLIT}
 
 
 @pytest.mark.parametrize("legend", ["legend.csv", "data/legend.csv"])
@@ -276,12 +280,12 @@ def test_folders_without_splits(tmp_path):
      {"train-happy-a": "train", "test-happy-b": "test", "Validation-happy-c": "train"}),
     (["train/happy/a.png", "val/happy/c.png"], {"train-happy-a": "train", "val-happy-c": "test"}),
     (["TRAIN/sad/a.png", "valid/anger/c.png", "fear/d.png"],
-     {"TRAIN-sad-a": "train", "valid-anger-c": "test", "fear-d": None}),
+     {"TRAIN-sad-a": "train", "valid-anger-c": "test"}),
     (["training/sad/a.png", "Testing/sad/b.png", "val/sad/c.png"],
      {"training-sad-a": "train", "Testing-sad-b": "test", "val-sad-c": "train"})])
 def test_folders_with_splits(tmp_path, names, splits):
-    faces, _ = both(write(tmp_path/"own", *names), "folders", given=len(names))
-    assert dict(zip(faces.face_id, faces.split)) == splits
+    faces, rejects = both(write(tmp_path/"own", *names), "folders", given=len(names))
+    assert dict(zip(faces.face_id, faces.split)) == splits and set(rejects.reason) <= {NO_SPLIT}
 
 
 def test_face_ids_stay_apart(tmp_path):
@@ -596,6 +600,13 @@ def test_rendered_faces_that_cannot_be_taken_are_rejects(tmp_path):
         "rendered-0-000001": f"unknown class 'bored', known: {', '.join(LABELS)}",
         "rendered-0-000002": "pictures/rendered-0-000002.webp is listed but missing",
         "rendered-0-000005": "its landmarks are not 68 points"}
+
+
+def test_a_split_by_another_word_is_a_reject(tmp_path):
+    root = rendered_set(tmp_path/"rendered", split=["train", "train", "Train", "test", None, "test"])
+    faces, rejects = load(root)
+    assert faces.split.tolist() == ["train", "train", "test", "test"]
+    assert rejects.reason.tolist() == ["its split is neither train nor test", NO_SPLIT]
 
 
 @pytest.mark.parametrize("spoil", [
