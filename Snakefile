@@ -75,14 +75,20 @@ words = re.findall(r"[^\s,\[\]]+", told("SEEDS", str(config["seeds"])))
 seeds = sorted({whole_number("SEEDS", word) for word in words})
 if not seeds: sys.exit(f"✗ SEEDS: {told('SEEDS')!r} names no seed")
 RUN = f"runs/{profile}-{source}"
-earlier = Path(RUN, "01_datasets.json")
-if earlier.exists() and (of := json.loads(earlier.read_text())["parameters"].get("data")) != Path(data).name:
-    sys.exit(f"✗ {RUN} is the run of {of}: rename or remove that folder to run {Path(data).name}")
 SHARDS = whole_number("SHARDS", told("SHARDS", "1"))  # jobs that share out the making of data sets
 if not SHARDS: sys.exit("✗ SHARDS: at least one is needed")
 AFTER = {"examine": "faces", "choose": "examine", "write": "choose"}
 ALL_CORES = 1024  # Snakemake gives no job more than it was told it may: --cores here, --max-threads on a cluster
 TRAINING_CORES = config.get("threads", ALL_CORES)  # of one training; Snakemake tells torch by OMP_NUM_THREADS
+
+
+def run_data():
+    "The faces of this run, whose results do not take the place of another's."
+    earlier = Path(RUN, "01_datasets.json")
+    of = json.loads(earlier.read_text())["parameters"].get("data") if earlier.exists() else Path(data).name
+    if of != Path(data).name:
+        sys.exit(f"✗ {RUN} is the run of {of}: rename or remove that folder to run {Path(data).name}")
+    return there(data)
 
 
 def code(notebook):
@@ -154,7 +160,7 @@ def shards(step):
 
 
 rule shard:  # 01_datasets goes on from what these have put in its work folder, and does without them
-    input: lambda wildcards: shards(AFTER[wildcards.step]) if wildcards.step in AFTER else there(data)
+    input: lambda wildcards: shards(AFTER[wildcards.step]) if wildcards.step in AFTER else run_data()
     output: touch(f"{RUN}/shards/{{step}}-{{number}}-of-{{of}}")
     threads: ALL_CORES
     params:
@@ -166,7 +172,7 @@ rule shard:  # 01_datasets goes on from what these have put in its work folder, 
 
 
 rule datasets:
-    input: lambda wildcards: there(data), shards("write") if SHARDS > 1 else []
+    input: lambda wildcards: run_data(), shards("write") if SHARDS > 1 else []
     output: f"{RUN}/data/table1.csv", f"{RUN}/data/rejects.csv", f"{RUN}/figures/figure5.png"
     log: f"{RUN}/01_datasets.ipynb"
     threads: ALL_CORES
@@ -177,21 +183,14 @@ rule datasets:
     shell: step("01_datasets", "{input:q}")
 
 
-def stage2(network, maps=None):
-    "What 03_fecn leaves of a network for the evaluation."
-    names = ["history.csv", "predictions.parquet", *([f"{maps}.npz"] if maps else [])]
-    return [f"{RUN}/seed{{seed}}/{network}/{name}" for name in names]
-
-
-def stage1(network):
-    "What 02_mcn leaves of a network."
-    names = "model.safetensors", "history.csv", "predictions.parquet", "attention.npz"
-    return [f"{RUN}/seed{{seed}}/{network}/{name}" for name in names]
+def left_by(network, *names):
+    "What a network leaves for the steps after it: these files, and what every network does."
+    return [f"{RUN}/seed{{seed}}/{network}/{name}" for name in (*names, "history.csv", "predictions.parquet")]
 
 
 rule mcn:
     input: rules.datasets.output[0]
-    output: stage1("mcn")
+    output: left_by("mcn", "model.safetensors", "attention.npz")
     log: f"{RUN}/seed{{seed}}/02_mcn.ipynb"
     threads: TRAINING_CORES
     priority: 2  # the longest steps wait for it
@@ -202,7 +201,7 @@ rule mcn:
 
 
 use rule mcn as guided_mcn with:
-    output: stage1("guided_mcn")
+    output: left_by("guided_mcn", "model.safetensors", "attention.npz")
     log: f"{RUN}/seed{{seed}}/02_mcn-guided.ipynb"
     priority: 0
     params:
@@ -212,7 +211,7 @@ use rule mcn as guided_mcn with:
 
 rule fecn:
     input: rules.datasets.output[0], rules.mcn.output[0]
-    output: stage2("vgg11", maps="gradcam"), stage2("abn", maps="attention"), stage2("fecn", maps="gradcam")
+    output: left_by("vgg11", "gradcam.npz"), left_by("abn", "attention.npz"), left_by("fecn", "gradcam.npz")
     log: f"{RUN}/seed{{seed}}/03_fecn.ipynb"
     threads: TRAINING_CORES
     priority: 1  # three networks, the longest steps: started late, they would leave a core idle at the end
@@ -224,7 +223,7 @@ rule fecn:
 
 use rule fecn as guided with:
     input: rules.datasets.output[0], rules.guided_mcn.output[0]
-    output: stage2("guided")
+    output: left_by("guided")
     log: f"{RUN}/seed{{seed}}/03_fecn-guided.ipynb"
     priority: 0
     params:

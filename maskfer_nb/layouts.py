@@ -407,7 +407,7 @@ def _ferplus(root):
         name = PurePosixPath(image).stem
         yield Listed(image, name, to_label(winner), USAGES.get(usage), reason=reason, path=path)
 
-# %% ../nbs/20a_layouts.ipynb #7d0fff37
+# %% ../nbs/20a_layouts.ipynb #4b64baac
 def _legend(root):
     return next((path for path in (root/"legend.csv", root/"data/legend.csv") if path.is_file()), None)
 
@@ -419,7 +419,7 @@ def _is_facial_expressions(root):
 def _facial_expressions(root):
     legend = _table(_legend(root), ["image", "emotion"])
     lfw = legend["image"].str.extract(r"^(.+)_\d{4}\.\w+$", expand=False).fillna("")
-    people, splits = legend.get("person", lfw), legend.get("split", lfw.where(lfw == "", ""))
+    people, splits = legend.get("person", lfw), legend.get("split", [None] * len(legend))
     for file, emotion, person, split in zip(legend["image"], legend["emotion"], people, splits):
         label, image = to_label(emotion), f"images/{file}"
         reason = _missing(root, image) if label else f"unknown emotion {emotion!r}, known: {', '.join(LABELS)}"

@@ -205,7 +205,7 @@ def test_a_file_that_the_evaluation_reads_is_made_again(smoke, lost, again):
     assert jobs(snakemake(smoke, where=DRY)) == dict.fromkeys(again, 1)
 
 
-def test_data_that_changed_in_place_is_read_again(smoke, tmp_path):
+def test_data_that_changed_in_place_is_read_again(smoke):
     "Also where its time stands still, as that of a folder does, or of a zip that another is moved over."
     faces = smoke / SHIPPED
     time_of = faces.stat()

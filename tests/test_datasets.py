@@ -10,6 +10,7 @@ from PIL import Image
 
 from maskfer_nb import datasets, faces, masks, regions, shards, sources
 from maskfer_nb.files import file_hash
+from maskfer_nb.pictures import read_image
 
 FOUR = ["angry", "happy", "normal", "surprised"]
 SEVEN = FOUR + ["fearful", "disgusted", "sad"]
@@ -185,6 +186,22 @@ def test_landmarks_that_are_not_of_the_picture_are_refused(rendered, move):
     assert set(datasets.examine(rendered.path[0], points)) == {"landmarks", "digest"}
     refused = datasets.examine(rendered.path[0], move(points))
     assert refused == dict(stage="landmarks", reason="landmarks outside the picture")
+
+
+def test_a_crop_so_tight_that_brows_jaw_and_chin_are_outside_is_used(rendered, tmp_path):
+    points, picture = rendered.landmarks[0], read_image(rendered.path[0])
+    left, top = np.floor(points[36:48].min(0)).astype(int) - 1
+    right, bottom = points[[16, 57]].max(0).astype(int) - [3, 1]
+    cv2.imwrite(str(tmp_path / "tight.png"), picture[top:bottom, left:right])
+    moved = points - [left, top]
+    assert (moved[17:27, 1] < -1).any() and (moved[:17] > [right - left, bottom - top]).any(0).all()
+    assert set(datasets.examine(str(tmp_path / "tight.png"), moved)) == {"landmarks", "digest"}
+
+
+def test_the_shipped_faces_are_all_used():
+    table = sources.load(Path(__file__).parents[1] / "data/rendered.zip")[0].sample(200, random_state=0)
+    found = [datasets.examine(*face) for face in zip(table.path, table.landmarks)]
+    assert [face["reason"] for face in found if "reason" in face] == []
 
 
 def test_somebody_in_two_splits_is_an_error(rendered):
