@@ -51,7 +51,7 @@ SLURM = slurmctld slurmd slurm-client munge
 .venv/installed: requirements.lock setup.py settings.ini
 	"$$PYTHON" -c 'import sys; sys.exit($(OLD_PYTHON))'
 	test -x "$$BIN"/uv || { "$$PYTHON" -m venv .venv && $(RUN) pip install --quiet uv; }
-	$(RUN) uv pip sync --quiet --python "$$BIN"/python requirements.lock
+	$(RUN) uv pip sync --quiet --compile-bytecode --python "$$BIN"/python requirements.lock
 	$(RUN) uv pip install --quiet --python "$$BIN"/python --no-deps --editable .
 	touch $@
 
