@@ -20,18 +20,18 @@ import numpy as np
 from rendering import Peak
 from tqdm import tqdm
 
-from maskfer_nb import faces, shards
+from maskfer_nb import shards, sources
 from maskfer_nb.files import root, write_json
 
 WARM_UP = 64  # faces
-RENDERED = 320  # different ones at most
+DIFFERENT = 320  # faces at most
 CLASSES = ["angry", "happy", "normal", "surprised"]
 
 
 def write_faces(folder: Path, n: int):
     "`<split>/<class>/<number>.png`, 112 pixels, a fifth of them test."
-    table, rng = faces.render(root() / "runs/faces", n=min(n, RENDERED)), np.random.default_rng(0)
-    pictures = [(label, cv2.imread(path)) for label, path in zip(table.label, table.path)]
+    table, rng = sources.load(root() / sources.SHIPPED)[0][: min(n, DIFFERENT)], np.random.default_rng(0)
+    pictures = [(label, sources.read_image(path)[..., ::-1]) for label, path in zip(table.label, table.path)]
     for k in range(n):
         label, picture = pictures[k % len(pictures)]
         is_test = k // len(pictures) % 5 == 4 or k % 5 == 4

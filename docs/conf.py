@@ -10,6 +10,7 @@ import mermaidx
 from docutils.nodes import SkipNode
 from fastcore.docments import docments
 from latex2mathml.converter import convert
+from sphinx.ext import autosummary
 
 sys.path.insert(0, str(Path(__file__).parent))  # Sphinx asks for `slug` by this file's name
 
@@ -31,6 +32,7 @@ myst_heading_anchors = 3
 myst_heading_slug_func = "conf.slug"
 autodoc_inherit_docstrings = False
 python_maximum_signature_line_length = 88
+autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.",)
 autodoc_member_order = "bysource"
 html_theme, html_title = "furo", "maskfer_nb"
 html_static_path, html_css_files = ["static"], ["pages.css"]
@@ -72,7 +74,10 @@ def as_page(app, name: str, source: list):
 
 
 def with_parameters(app, what: str, name: str, documented, options, lines: list):
-    "Adds to a docstring what the comments beside parameters and fields say."
+    "Adds to a docstring what the comments beside parameters and fields say, and to a module's its chapter."
+    if what == "module":
+        chapter = re.search(r"File to edit: \.\./(nbs/\w+)\.ipynb", inspect.getsource(documented))
+        if chapter: lines += ["", f"Shown at work in :doc:`/{chapter[1]}`."]
     if what == "attribute" and lines and lines[0].startswith("Alias for field"):
         module, owner, field = name.rsplit(".", 2)
         comment = re.search(rf"(?m)^    {field}: .*?# (.*)$", inspect.getsource(getattr(sys.modules[module], owner)))

@@ -222,7 +222,7 @@ def _jaw(points: np.ndarray, where: Pose, kind: str) -> Sheet:
     flat = grid.reshape(-1, 2)
     return Sheet(grid, np.ones((_ROWS, _COLUMNS), bool), flat[_RING], flat[_SIX])
 
-# %% ../nbs/25_masks.ipynb #83ce4851
+# %% ../nbs/25_masks.ipynb #c703d66e
 FITS = {"jaw": _jaw, "rigid": _rigid}
 
 
@@ -245,7 +245,7 @@ def _lay(points: np.ndarray, where: Pose, fit: str, kind: str) -> Sheet:
 
 def lay(
     landmarks: np.ndarray,  # (68, 2) iBUG points, pixels (x, y)
-    fit: str = "jaw",  # follows the jaw, as the paper's method does; 'rigid' looks at eyes and nose bridge alone
+    fit: str = "jaw",  # 'jaw' follows the jaw, as the paper's method does; 'rigid' goes by eyes and nose bridge
     kind: str = "surgical",  # one of fabrics.KINDS
 ) -> Sheet:
     "Lay a mask on a face. Raises ValueError, with the reason, where none can be laid, and KeyError for another fit."
@@ -474,20 +474,21 @@ def _mixed(
         channels.append(cv2.add(skin, (cloth - skin) * alpha, dtype=cv2.CV_8U))
     return cv2.merge(channels)
 
-# %% ../nbs/25_masks.ipynb #c8cab9a9
+# %% ../nbs/25_masks.ipynb #a691da98
 LOOK = 3  # goes up whenever pasted masks come to look otherwise; results say with which they were made
 
 
 def paste(
     image: np.ndarray,  # (H, W, 3) uint8 RGB or (H, W) grey; grey pictures stay grey
     landmarks: np.ndarray,  # (68, 2) iBUG points, pixels (x, y)
-    mask: str | Mask = "white",  # a key of TEXTURES, or what fabrics.mask and fabrics.template return
-    fit: str = "jaw",  # or 'rigid'
-    seed: int = 0,  # of the grain
+    mask: str | Mask = "white",  # 'white', 'black' or 'grey', or what `fabrics.mask` and `fabrics.template` return
+    fit: str = "jaw",  # 'jaw' or 'rigid', as in `lay`
+    seed: int = 0,  # of the fabric's grain
 ) -> Masked:
-    """Paste a mask on a face (Section 4.1).
+    """Paste a mask on a face (Section 4.1); the image given is left as it is.
 
-    Raises ValueError, with the reason, where none fits, and KeyError for an unknown texture or fit."""
+    Raises ValueError, with the reason, where the head is turned too far, the mask would cover an eye or lie outside the
+    picture, or the points are no face's, and KeyError for an unknown texture or fit."""
     if isinstance(mask, str): mask = texture(mask)
     points = np.asarray(landmarks, np.float64)
     where = pose(points)

@@ -177,9 +177,11 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
 def learning_rate(
     done: float,  # share of the training that is done, in [0, 1]
     peak: float,
+    warm_up: float = 0.25,  # share of the training in which it rises
 ) -> float:
-    "One cycle: up for the first quarter, then down to zero by a half cosine."
-    return peak * (done / 0.25 if done < 0.25 else 0.5 * (1 + np.cos(np.pi * (done - 0.25) / 0.75)))
+    "One cycle: up to `peak` while it warms up, then down to zero by a half cosine."
+    if done < warm_up: return peak * done / warm_up
+    return peak * 0.5 * (1 + np.cos(np.pi * (done - warm_up) / (1 - warm_up)))
 
 # %% ../nbs/11_training.ipynb #b16dfb52
 def train_epoch(
