@@ -39,8 +39,8 @@ RUN = "$$BIN"/python -m
 # Caches go to a home folder that can be written, if there is one.
 HOMELESS = test -w "$$HOME" || export XDG_CACHE_HOME="$$PWD/.snakemake/cache"
 # Snakemake's own lock is a file that a crash leaves behind; the Snakefile has one that ends with the process.
-SNAKEMAKE = $(HOMELESS); $(RUN) snakemake --rerun-incomplete --nolock \
-	$(if $(CLUSTER),--workflow-profile profiles/"$$CLUSTER",--cores all --quiet all)
+SNAKEMAKE = $(HOMELESS); $(RUN) snakemake $(if $(CLUSTER),--workflow-profile profiles/"$$CLUSTER",--cores all --quiet all) \
+	--rerun-incomplete --nolock
 TO_MARKDOWN = $(RUN) nbconvert --log-level=ERROR --no-input --to markdown --stdout
 OLD_PYTHON = sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …"
 SLURM = slurmctld slurmd slurm-client munge

@@ -85,8 +85,7 @@ TRAINING_CORES = config.get("threads", ALL_CORES)  # of one training; Snakemake 
 def run_data():
     "The faces of this run, whose results do not take the place of another's."
     earlier = Path(RUN, "01_datasets.json")
-    of = json.loads(earlier.read_text())["parameters"].get("data") if earlier.exists() else Path(data).name
-    if of != Path(data).name:
+    if earlier.exists() and (of := json.loads(earlier.read_text())["parameters"].get("data")) != Path(data).name:
         sys.exit(f"✗ {RUN} is the run of {of}: rename or remove that folder to run {Path(data).name}")
     return there(data)
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from copies import ROOT
 from PIL import Image
 
 from maskfer_nb import datasets, faces, masks, regions, shards, sources
@@ -199,7 +200,7 @@ def test_a_crop_so_tight_that_brows_jaw_and_chin_are_outside_is_used(rendered, t
 
 
 def test_the_shipped_faces_are_all_used():
-    table = sources.load(Path(__file__).parents[1] / "data/rendered.zip")[0].sample(200, random_state=0)
+    table = sources.load(ROOT / sources.SHIPPED)[0].sample(200, random_state=0)
     found = [datasets.examine(*face) for face in zip(table.path, table.landmarks)]
     assert [face["reason"] for face in found if "reason" in face] == []
 
