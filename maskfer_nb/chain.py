@@ -45,7 +45,7 @@ def check_parameters(
             raise ValueError(f"{notebook}: '{name}' must be {wanted.__name__}, not {value!r}")
 
 # %% ../nbs/91_chain.ipynb #b8f8b2e5
-PACKAGES = ["torch", "torchvision", "lightning", "kornia", "numpy", "pandas", "opencv-python-headless",
+PACKAGES = ["torch", "torchvision", "lightning-fabric", "kornia", "numpy", "pandas", "opencv-python-headless",
             "onnxruntime", "dlib-bin", "scikit-learn", "grad-cam", "papermill"]
 
 

@@ -29,7 +29,7 @@ with extra("train"):
     import torch
     import torch.distributed as dist
     import torch.nn.functional as F
-    from lightning.fabric import Fabric, seed_everything
+    from lightning_fabric import Fabric, seed_everything
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file, save_file
     from torch import nn
