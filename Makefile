@@ -11,7 +11,7 @@
 #                    locked versions; forty minutes on two idle cores, more than an hour on busy ones; as root on Debian
 #                    it installs SLURM
 # make docs          every chapter and the library as pages, in build/docs/
-# make readme        README.md and docs/scaling.md from their notebooks
+# make readme        README.md, docs/scaling.md and docs/replication.md from their notebooks
 # make store         a chapter's outputs as they are now, in it: CHAPTER=21_sources
 # make lab           JupyterLab on the notebooks
 # make figures       a small run's figures, tables and predictions to figures/ and results/: of rendered faces, or of
@@ -30,10 +30,11 @@ CLUSTER ?=
 CHAPTER ?=
 README ?= README.md
 SCALING ?= docs/scaling.md
+REPLICATION ?= docs/replication.md
 BIN ?= .venv/bin
 # What was said reaches the shell, Snakemake and the notebooks by the environment, as it was typed, so that no name of a
 # folder can be taken for something else. `-m`, because the first line of a script cannot name every interpreter.
-SAID = PYTHON PROFILE SOURCE DATA SEEDS SHARDS STUDY FERPLUS FACIAL_EXPRESSIONS CLUSTER README SCALING BIN
+SAID = PYTHON PROFILE SOURCE DATA SEEDS SHARDS STUDY FERPLUS FACIAL_EXPRESSIONS CLUSTER README SCALING REPLICATION BIN
 $(foreach name,$(SAID),$(eval override export $(name) := $$(value $(name))))
 RUN = "$$BIN"/python -m
 # Caches go to a home folder that can be written, if there is one.
@@ -99,6 +100,7 @@ docs: .venv/installed
 readme:
 	$(TO_MARKDOWN) nbs/index.ipynb | sed 's#(\.\./#(#g' | cat -s > "$$README"
 	$(TO_MARKDOWN) nbs/95_scaling.ipynb | cat -s > "$$SCALING"
+	$(TO_MARKDOWN) nbs/35_replication.ipynb | cat -s > "$$REPLICATION"
 
 lock:
 	$(RUN) uv pip compile --quiet --universal --python-version 3.11 --extra dev setup.py -o requirements.lock

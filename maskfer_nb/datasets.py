@@ -111,11 +111,12 @@ def quotas(classes: list, labels: list, mu: dict, mfer: dict) -> tuple[dict, dic
         for label in labels: needed[split, label] = of_mu + mfer[split] * (label in classes)
     return mu, mfer, needed
 
-# %% ../nbs/01_datasets.ipynb #01c700a6
+# %% ../nbs/01_datasets.ipynb #838ecb10
 def choose_mfer(
     faces: pd.DataFrame,  # usable ones
     classes: list,
     per_class: dict,  # {split: n}, fewer where the source has fewer
+    rest: bool = False,  # also the test faces beyond that, as split `rest`
 ) -> pd.DataFrame:
     """The M-FER-dataset's faces with `texture`: balanced classes, textures in equal thirds within class and split.
 
@@ -131,11 +132,13 @@ def choose_mfer(
     for split, n in per_class.items():
         n = min(n, counts.loc[split].min())
         for shift, label in enumerate(classes):
-            group = faces[(faces.split == split) & (faces.label == label)].head(n)
-            chosen.append(group.assign(texture=[textures[(i + shift) % 3] for i in range(len(group))]))
+            group = faces[(faces.split == split) & (faces.label == label)]
+            group = group.assign(texture=[textures[(i + shift) % 3] for i in range(len(group))])
+            chosen.append(group.head(n))
+            if rest and split == "test": chosen.append(group.iloc[n:].assign(split="rest"))
     return pd.concat(chosen)
 
-
+# %% ../nbs/01_datasets.ipynb #90fd011c
 def choose_mu(
     faces: pd.DataFrame,  # usable ones
     taken: pd.Index,  # rows that M-FER uses; used again only where the others do not suffice
@@ -152,7 +155,7 @@ def choose_mu(
         chosen.append(group.assign(texture=worn))
     return pd.concat(chosen).drop(columns=["taken", "turn"])
 
-# %% ../nbs/01_datasets.ipynb #e04bf9f0
+# %% ../nbs/01_datasets.ipynb #7adae381
 def sheets(
     mu: pd.DataFrame,
     mfer: pd.DataFrame,
@@ -161,8 +164,9 @@ def sheets(
     masked = mu.texture.where(mu.texture == "unmasked", "masked")
     named = {"mu": mu.assign(name=masked), "mfer": mfer.assign(name=mfer.label)}
     of = {}
-    for split in ("train", "val", "test"):
-        for name, chosen in named.items(): of[f"{name}/{split}"] = chosen[chosen.split == split]
+    for split in ("train", "val", "test", "rest"):
+        for name, chosen in named.items():
+            if split != "rest" or split in set(chosen.split): of[f"{name}/{split}"] = chosen[chosen.split == split]
     of["mfer/unmasked"] = of["mfer/test"].assign(texture="unmasked")
     file_name = lambda faces: faces.name + "/" + faces.face_id + "-" + faces.texture + ".png"
     return {folder: faces.assign(file_name=file_name(faces)).sort_values("file_name") for folder, faces in of.items()}

@@ -162,7 +162,7 @@ def read_landmarks(work: Path) -> np.ndarray:  # (N, 68, 2) float32, on disk
     "The points of usable faces, by `row`."
     return np.memmap(work / "landmarks.f32", np.float32, "r").reshape(-1, 68, 2)
 
-# %% ../nbs/94_shards.ipynb #99191d7a
+# %% ../nbs/94_shards.ipynb #d57bae80
 def _quotas(faces, classes, mu_train, mu_test, mfer_train, mfer_test, **_):
     mu, mfer = dict(train=mu_train, test=mu_test), dict(train=mfer_train, test=mfer_test)
     return quotas(classes, sorted(faces.label.unique()), mu, mfer)
@@ -180,10 +180,11 @@ def choose_faces(
         per_split, per_class, needed = _quotas(faces, **settings)
         pool, refused = usable(faces, needed, settings["seed"], work)
         try:
-            mfer = choose_mfer(pool, settings["classes"], per_class)
+            mfer = choose_mfer(pool, settings["classes"], per_class, settings.get("rest", False))
         except ValueError as error:
             raise ValueError(f"{error}; {_why(refused)}") from None
-        tables = choose_mu(pool, mfer.index, per_split), mfer, pd.concat([rejects, refused], ignore_index=True)
+        mu = choose_mu(pool, mfer.index[mfer.split != "rest"], per_split)
+        tables = mu, mfer, pd.concat([rejects, refused], ignore_index=True)
         for path, table in zip(paths, tables): write_whole(path, table.to_parquet)
     return tuple(pd.read_parquet(path) for path in paths)
 

@@ -43,11 +43,11 @@ from .runs import best_epoch
 # what Lightning says wherever SLURM is installed; torchrun and single processes need none
 warnings.filterwarnings("ignore", "The `srun` command")
 
-# %% ../nbs/11_training.ipynb #e7e3f4da
+# %% ../nbs/11_training.ipynb #2732b647
 class Faces(NamedTuple):
     "A split of a data set in memory."
     images: torch.Tensor  # (N, 3, H, W) uint8
-    labels: torch.Tensor  # (N,) int64, index into `classes`
+    labels: torch.Tensor  # (N,) int64, index into `classes`; to learn from, also what `mcn.loss` takes
     image_ids: list  # N names
     classes: list  # class names, sorted
     visible: torch.Tensor | None = None  # (N, 1, H, W) uint8, 255 where the face is visible: guides an attention branch
@@ -183,7 +183,7 @@ def learning_rate(
     if done < warm_up: return peak * done / warm_up
     return peak * 0.5 * (1 + np.cos(np.pi * (done - warm_up) / (1 - warm_up)))
 
-# %% ../nbs/11_training.ipynb #b16dfb52
+# %% ../nbs/11_training.ipynb #8b2e9994
 def train_epoch(
     fabric: Fabric, network, optimizer, faces: Faces, batch_size: int, rate, bar: tqdm,
 ) -> tuple[float, float]:
@@ -209,7 +209,8 @@ def train_epoch(
         # shares may differ by a face, and gradients are averaged over processes
         fabric.backward(batch_loss * (len(labels) * fabric.world_size / len(batch)))
         optimizer.step()
-        right += (logits_of(output).argmax(1) == labels.reshape(len(labels), -1)[:, 0]).sum().item()
+        answers = labels.argmax(1) if labels.is_floating_point() else labels.reshape(len(labels), -1)[:, 0]
+        right += (logits_of(output).argmax(1) == answers).sum().item()
         total += batch_loss.item() * len(labels)
         seen += len(labels)
         bar.update(len(batch))

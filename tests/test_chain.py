@@ -1,4 +1,5 @@
 "The smoke chain by papermill and Snakemake, in copies of the repository: what it makes, repeats, and says of errors."
+import ast
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from maskfer_nb.files import hold
 from maskfer_nb.layouts import LAYOUTS
 from maskfer_nb.pictures import read_bytes
 from maskfer_nb.sources import SHIPPED, load
+from maskfer_nb.study import NETWORKS
 
 RUN = Path("runs/smoke-rendered")
 DRY = ("--cores", "2", "--dry-run")
@@ -302,11 +304,12 @@ def test_a_study_fills_its_table_and_repeats_only_what_is_missing(smoke):
     assert result.returncode == 0, result.stdout + result.stderr
     found = smoke / "results/study"
     rows = pd.read_csv(found / "runs.csv")
-    networks = ["mcn", "guided_mcn", "vgg11", "abn", "fecn", "guided", "guided_residual"]
+    networks = ["mcn", "guided_mcn", "vgg11", "abn", "fecn", "guided", "guided_residual", "shared"]
     assert rows.groupby("network").seed.nunique().to_dict() == dict.fromkeys(networks, 2)
     assert rows.accuracy.between(0, 1).all() and rows[rows.network == "mcn"].masked_eyes.between(0, 1).all()
     text = (smoke / "RESULTS.md").read_text()
-    assert "## rendered-rigid" in text and "nan" not in text
+    assert "## rendered-rigid" in text and "all test faces, balanced" in text and "nan" not in text
+    assert rows.pretrained.eq("bare faces of rendered, epochs: 1").all() and (rows.rest > 0).all()
     assert (smoke / "figures/study/figure7.png").stat().st_size > 0
 
     first, path = found / "rendered-rigid/seed1", found / "rendered-rigid/seed1/runs.csv"
@@ -320,6 +323,11 @@ def test_a_study_fills_its_table_and_repeats_only_what_is_missing(smoke):
     assert told(pd.read_csv(path)).equals(told(before))
     assert time_of("vgg11") == times["vgg11"] and time_of("fecn") > times["fecn"]
     assert (first / "fecn/predictions.parquet").read_bytes() == answers
+
+
+def test_the_graph_knows_with_which_network_a_seed_has_finished():
+    said = re.search(r"(?m)^LAST = ({.*?})", (ROOT / "study.smk").read_text())[1]
+    assert ast.literal_eval(said) == {name: networks[-1] for name, networks in NETWORKS.items() if networks}
 
 
 def test_a_cluster_would_get_every_step_as_a_job(copy):

@@ -21,8 +21,8 @@ LAYERS = [
     ["detector", "fabrics", "networks", "paint", "sources", "video"],
     ["creases", "landmarks", "masks", "mcn", "runs", "worn"],
     ["covers", "datasets", "faces", "fecn", "masking", "predictor", "regions", "statistics", "training"],
-    ["attention", "evaluation", "export", "face_set", "polarity", "shards", "study", "train"],
-    ["report"],
+    ["attention", "evaluation", "export", "face_set", "polarity", "pretraining", "shards", "train"],
+    ["report", "study"],
     ["chain", "command"],
 ]
 

@@ -49,10 +49,11 @@ def test_notebooks_and_library_agree(copy, command, folder):
 
 
 def test_pages_are_made_from_notebooks(tmp_path):
-    readme, scaling, programs = tmp_path / "README.md", tmp_path / "scaling.md", Path(sys.executable).parent
-    command = ["make", "--silent", "readme", f"README={readme}", f"SCALING={scaling}", f"BIN={programs}"]
+    pages = dict(README="README.md", SCALING="docs/scaling.md", REPLICATION="docs/replication.md")
+    places = [f"{name}={tmp_path / Path(page).name}" for name, page in pages.items()]
+    command = ["make", "--silent", "readme", *places, f"BIN={Path(sys.executable).parent}"]
     subprocess.run(command, cwd=ROOT, check=True)
-    for path in (ROOT / "README.md", ROOT / "docs/scaling.md"):
+    for path in (ROOT / page for page in pages.values()):
         assert (tmp_path / path.name).read_text() == path.read_text(), "run make readme"
 
 
