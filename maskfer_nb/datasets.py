@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['split', 'rejected', 'drop_listed', 'examine', 'share', 'quotas', 'choose_mfer', 'choose_mu', 'sheets', 'square',
-           'write_face', 'table1']
+           'resized', 'write_face', 'table1']
 
 # %% ../nbs/01_datasets.ipynb #3183deea
 import hashlib
@@ -155,7 +155,7 @@ def choose_mu(
         chosen.append(group.assign(texture=worn))
     return pd.concat(chosen).drop(columns=["taken", "turn"])
 
-# %% ../nbs/01_datasets.ipynb #7adae381
+# %% ../nbs/01_datasets.ipynb #9d3c9514
 def sheets(
     mu: pd.DataFrame,
     mfer: pd.DataFrame,
@@ -171,13 +171,18 @@ def sheets(
     file_name = lambda faces: faces.name + "/" + faces.face_id + "-" + faces.texture + ".png"
     return {folder: faces.assign(file_name=file_name(faces)).sort_values("file_name") for folder, faces in of.items()}
 
-
+# %% ../nbs/01_datasets.ipynb #14b9525b
 def square(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "The middle square of a picture (H, W[, 3]), and the (x, y) of its corner."
     height, width = image.shape[:2]
     side = min(height, width)
     corner = np.array([(width - side) // 2, (height - side) // 2])
     return image[corner[1] :, corner[0] :][:side, :side], corner
+
+
+def resized(image: np.ndarray, size: int) -> np.ndarray:
+    "A square picture (H, H, 3) with sides of `size` pixels."
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if size < len(image) else cv2.INTER_LINEAR)
 
 
 def write_face(face, points: np.ndarray, folder: Path, size: int, fit: str) -> dict:
@@ -189,8 +194,7 @@ def write_face(face, points: np.ndarray, folder: Path, size: int, fit: str) -> d
         image, _, polygon = masks.paste(image, points, face.texture, fit)
     image, corner = square(image)
     scale = size / len(image)
-    small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    Image.fromarray(small).save(folder / face.file_name)
+    Image.fromarray(resized(image, size)).save(folder / face.file_name)
     to_text = lambda xy: json.dumps(np.round((xy - corner + 0.5) * scale - 0.5, 2).tolist())
     return dict(file_name=face.file_name, face_id=face.face_id, label=face.name, expression=face.label,
                 subject=face.subject, texture=face.texture,

@@ -18,7 +18,7 @@ with extra("train"):
     from kornia.augmentation import RandomErasing
 
 from . import landmarks
-from .datasets import square
+from .datasets import resized, square
 from .networks import VGG11
 from .pictures import read_image
 from .predictor import crop
@@ -32,8 +32,7 @@ TWIN = 0.95  # correlation
 def _small(crops: torch.Tensor) -> torch.Tensor:
     "(N, 24, 24) float32 of mean 0 and length 1."
     pixels = F.avg_pool2d(crops.float(), 2)
-    pixels = pixels - pixels.mean((1, 2), keepdim=True)
-    return pixels / pixels.norm(dim=(1, 2), keepdim=True)
+    return F.normalize(pixels - pixels.mean((1, 2), keepdim=True), dim=(1, 2))
 
 
 def twins(
@@ -51,9 +50,7 @@ def shown(
     size: int,  # pixels
 ) -> np.ndarray:
     "The middle square of a picture as the data sets hold it, (3, size, size) uint8."
-    part = square(image)[0]
-    how = cv2.INTER_AREA if size < len(part) else cv2.INTER_LINEAR
-    return cv2.resize(part, (size, size), interpolation=how).transpose(2, 0, 1)
+    return resized(square(image)[0], size).transpose(2, 0, 1)
 
 
 def looked_at(

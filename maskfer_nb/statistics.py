@@ -169,13 +169,11 @@ def _beside(one: pd.DataFrame, other: pd.DataFrame, draws: int) -> dict:
     return dict(difference=mean, difference_low=low, difference_high=high, p=p, significant_seeds=significant)
 
 
-def _on_all(folder, network: str, baseline: str, draws: int) -> dict:
-    "The columns of `compare` about all test faces, where the network was asked about them."
-    right, other = (right_answers(folder, name, rest=True) for name in (network, baseline))
-    if right.empty: return {}
+def _on_all(right: pd.DataFrame, other: pd.DataFrame | None, draws: int) -> dict:
+    "The columns of `compare` about all test faces: a network's answers, and the baseline's beside it."
     accuracy, low, high, _ = interval(100 * balanced(right).to_numpy(), draws)
     row = dict(all_images=len(right), all_accuracy=accuracy, all_low=low, all_high=high)
-    if network == baseline or other.empty: return row
+    if other is None or other is right: return row
     mean, low, high, p = difference(balanced(right), balanced(other), draws)
     return row | dict(all_difference=mean, all_difference_low=low, all_difference_high=high, all_p=p)
 
@@ -191,7 +189,8 @@ def compare(
     Accuracies come with their standard deviation over seeds (spread) and 95 % interval (low, high); differences with
     their interval, p by the bootstrap, p_holm over the rows, and how many seeds have McNemar's p below 0.05. Accuracies
     and differences are per cent. `all_…` is the same in balanced accuracy on all test faces, where that was asked."""
-    right = {name: answers for name in STUDIED if len(answers := right_answers(folder, name))}
+    read = lambda rest: {name: answers for name in STUDIED if len(answers := right_answers(folder, name, rest))}
+    right, every = read(False), read(True) if chosen is None else {}
     if chosen is not None:
         right = {name: answers[answers.index.isin(chosen, level="image_id")] for name, answers in right.items()}
     rows = []
@@ -200,7 +199,8 @@ def compare(
         row = dict(network=name, seeds=answers.shape[1], images=len(answers))
         row |= dict(accuracy=mean, spread=100 * answers.mean().std(), low=low, high=high)
         if name != baseline and baseline in right: row |= _beside(answers, right[baseline], draws)
-        rows.append(row | (_on_all(folder, name, baseline, draws) if chosen is None else {}))
+        if name in every: row |= _on_all(every[name], every.get(baseline), draws)
+        rows.append(row)
     table = pd.DataFrame(rows)
     if "p" in table: table.loc[table.p.notna(), "p_holm"] = holm(table.p.dropna())
     return table
