@@ -3,43 +3,47 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
-
-from maskfer_nb.chain import own_kernel
+import pandas as pd
+from execnb.shell import CaptureShell
 
 ROOT = Path(__file__).parents[1]
+IMPORTED = ["execnb.shell", "maskfer_nb.training", "seaborn"]  # by most chapters; it takes longer than they do
 
 
 def is_run(cell):
     return cell.cell_type == "code" and not re.search(r"^#\| *eval: *false", cell.source, re.M)
 
 
-class Client(NotebookClient):
-    "Runs the cells that are not marked `#| eval: false`."
-    async def async_execute_cell(self, cell, cell_index, **options):
-        if not is_run(cell): return cell
-        return await super().async_execute_cell(cell, cell_index, **options)
+def processes(n):
+    "Processes for `run_again`, n at once, of one thread each: every one is forked anew from one that has `IMPORTED`."
+    os.environ.update(PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+    return ProcessPoolExecutor(n, context, max_tasks_per_child=1)
 
 
 def run_again(path):
-    "The notebook with the outputs that it has now. Raises CellExecutionError with the error of a cell that fails."
-    notebook = nbformat.read(path, 4)
-    place, quietly = {"metadata": {"path": str(path.parent)}}, ["--log-level=ERROR"]
-    kernel = dict(kernel_name="python3", kernel_manager_class=own_kernel())
-    client = Client(notebook, timeout=900, resources=place, extra_arguments=quietly, **kernel)
-    client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
-    return notebook
+    "The notebook with the outputs that it has now. Raises the error of a cell that fails."
+    os.chdir(path.parent)
+    pd.set_option("display.max_columns", 20)  # as in JupyterLab
+    if "__repr__" in vars(Path): del Path.__repr__  # fastcore's, which comes with the shell
+    shell, notebook = CaptureShell(mpl_format="png"), nbformat.read(path, 4)
+    for cell in filter(is_run, notebook.cells):
+        cell.outputs = [nbformat.from_dict(output) for output in shell.run(cell.source)]
+        if shell.exc: raise shell.exc
+    return nbformat.reads(nbformat.writes(notebook), 4)
 
 
 def store(path):
     "Keep in a notebook what its cells say when they are run again, but for what they say beside, as progress bars do."
-    notebook = run_again(path)
+    with processes(1) as pool: notebook = pool.submit(run_again, path).result()
     for cell in filter(is_run, notebook.cells):
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-        cell.metadata.pop("execution", None)
     notebook.metadata = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
     nbformat.write(notebook, path)
     subprocess.run([Path(sys.executable).with_name("nbdev_clean"), "--fname", path], cwd=ROOT, check=True)

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from chapters import run_again
 from copies import ODD, ROOT, STUDY, copy_repository, kill_after, link_environment, snakemake, surroundings
+from nbclient import NotebookClient
 from safetensors.numpy import load_file
 
 from maskfer_nb import runs
-from maskfer_nb.chain import check_parameters, default_parameters
+from maskfer_nb.chain import check_parameters, default_parameters, own_kernel
 from maskfer_nb.files import hold
 from maskfer_nb.layouts import LAYOUTS
 from maskfer_nb.pictures import read_bytes
@@ -401,12 +401,12 @@ def test_what_make_cannot_be_told_is_one_error(copy, told, message):
     assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) < 12
 
 
-def test_chapters_run_on_this_interpreter_whatever_jupyter_calls_python3(tmp_path, foreign_kernel, monkeypatch):
+def test_notebooks_run_on_this_interpreter_whatever_jupyter_calls_python3(foreign_kernel, monkeypatch):
     "Papermill's do too: `done` has the same foreign kernel."
     monkeypatch.setenv("JUPYTER_PATH", foreign_kernel)
     cell = nbformat.v4.new_code_cell("import sys\nprint(sys.executable)")
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "short.ipynb")
-    assert run_again(tmp_path / "short.ipynb").cells[0].outputs[0].text.strip() == sys.executable
+    client = NotebookClient(nbformat.v4.new_notebook(cells=[cell]), kernel_manager_class=own_kernel())
+    assert client.execute().cells[0].outputs[0].text.strip() == sys.executable
 
 
 @pytest.mark.parametrize("name", ["01_datasets", "02_mcn", "03_fecn", "04_evaluation"])
