@@ -43,7 +43,7 @@ from .runs import best_epoch
 # what Lightning says wherever SLURM is installed; torchrun and single processes need none
 warnings.filterwarnings("ignore", "The `srun` command")
 
-# %% ../nbs/11_training.ipynb #2732b647
+# %% ../nbs/11_training.ipynb #a23d2208
 class Faces(NamedTuple):
     "A split of a data set in memory."
     images: torch.Tensor  # (N, 3, H, W) uint8
@@ -60,12 +60,15 @@ def device_name() -> str:
 
 def load_faces(
     folder: str | Path,  # `<class>/<image_id>.png`
+    classes: list | None = None,  # sorted names, where the split may lack one; those of the folder by default
 ) -> Faces:
     "Read one split with torchvision's ImageFolder. Raises FileNotFoundError where there is none."
     split = ImageFolder(folder, transform=pil_to_tensor)
     images, labels = zip(*split)
     names = [Path(path).stem for path, _ in split.samples]
-    return Faces(torch.stack(images), torch.tensor(labels), names, split.classes)
+    classes = classes or split.classes
+    labels = torch.tensor([classes.index(split.classes[label]) for label in labels])
+    return Faces(torch.stack(images), labels, names, classes)
 
 # %% ../nbs/11_training.ipynb #bc0ce86b
 SHIFT = 0.1  # of the side, at most
