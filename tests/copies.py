@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 STUDY = dict(
     seeds=2, mcn_seeds=2,
     datasets=dict(size=48, mu_train=32, mu_test=16, mfer_train=80, mfer_test=32),
-    training=dict(width=0.125, epochs=1, mcn_epochs=1, precision="32-true"),
+    training=dict(width=0.125, epochs=1, mcn_epochs=1, precision="auto"),
     bare=dict(source="rendered", epochs=1),
     sets={"rendered-rigid": dict(source="rendered", fit="rigid", networks="main", pretrained=True, rest=True)})
 

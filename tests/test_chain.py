@@ -316,7 +316,7 @@ def test_a_study_fills_its_table_and_repeats_only_what_is_missing(smoke):
     time_of = lambda name: (first / name / "predictions.parquet").stat().st_mtime_ns
     before, times = pd.read_csv(path), {name: time_of(name) for name in ("vgg11", "fecn")}
     answers = (first / "fecn/predictions.parquet").read_bytes()
-    before.query("network != 'fecn'").to_csv(path, index=False)
+    before.query("network != 'fecn'").assign(precision="another processor's").to_csv(path, index=False)
     result = snakemake(smoke, targets=["study", "--forcerun", "study_seed"])
     assert result.returncode == 0, result.stdout + result.stderr
     told = lambda rows: rows.set_index("network")[["accuracy", "epoch"]].sort_index()
