@@ -109,7 +109,14 @@ def test_what_a_cell_says():
 def test_a_cell_that_fails_fails_with_its_error(tmp_path, pool):
     cells = [nbformat.v4.new_code_cell(source) for source in ("#| eval: false\n1 / 0", "assert 1 == 2, 'no two'")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "failing.ipynb")
-    with pytest.raises(AssertionError, match="no two"): pool.submit(run_again, tmp_path / "failing.ipynb").result()
+    with pytest.raises(AssertionError) as error: pool.submit(run_again, tmp_path / "failing.ipynb").result()
+    assert (type(error.value), str(error.value)) == (AssertionError, "no two")
+
+
+def test_a_line_said_slowly_is_one_line(tmp_path, pool):
+    slowly = "import sys, time\nfor word in ('one ', 'line\\n'): print(word, end='', flush=True); time.sleep(0.5)"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(slowly)]), tmp_path / "slow.ipynb")
+    assert lines_of(pool.submit(run_again, tmp_path / "slow.ipynb").result().cells[0]) == ["one line"]
 
 
 def test_what_is_stored_is_the_same_the_next_time(tmp_path, pool):
