@@ -21,7 +21,7 @@ from rendering import Peak
 from tqdm import tqdm
 
 from maskfer_nb import shards, sources
-from maskfer_nb.files import root, write_json
+from maskfer_nb.files import device_name, root, write_json
 
 WARM_UP = 64  # faces
 DIFFERENT = 320  # faces at most
@@ -107,7 +107,6 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="worker processes of data-set creation")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    from maskfer_nb.training import device_name  # torch, which the children of data-set creation do without
     few, many = options.faces
     found = measure(options)
     answer = dict(device=device_name(), cpus=os.cpu_count(), jobs=options.jobs, repeats=options.repeats)

@@ -27,8 +27,7 @@ from torchvision.datasets import ImageFolder
 from tqdm import tqdm
 
 from maskfer_nb import training
-from maskfer_nb.files import write_json
-from maskfer_nb.training import device_name
+from maskfer_nb.files import device_name, write_json
 from maskfer_nb.networks import VGG11
 
 

@@ -6,7 +6,7 @@
 __all__ = ['PACKAGES', 'NOTEBOOKS', 'default_parameters', 'check_parameters', 'provenance', 'gather_provenance', 'own_kernel',
            'execute', 'main']
 
-# %% ../nbs/91_chain.ipynb #d70cbba9
+# %% ../nbs/91_chain.ipynb #1e8bd21f
 import argparse
 import ast
 import json
@@ -19,7 +19,7 @@ from contextlib import redirect_stderr
 from importlib import metadata
 from pathlib import Path
 
-from .files import end_with_parent, extra, file_hash, for_bars, root, sweep, write_json
+from .files import device_name, end_with_parent, extra, file_hash, for_bars, root, sweep, write_json
 from .runs import CHAIN
 
 # %% ../nbs/91_chain.ipynb #11c30200
@@ -44,7 +44,7 @@ def check_parameters(
         if type(value) not in ((float, int) if wanted is float else (wanted,)):
             raise ValueError(f"{notebook}: '{name}' must be {wanted.__name__}, not {value!r}")
 
-# %% ../nbs/91_chain.ipynb #b8f8b2e5
+# %% ../nbs/91_chain.ipynb #ef871bfd
 PACKAGES = ["torch", "torchvision", "lightning-fabric", "kornia", "numpy", "pandas", "opencv-python-headless",
             "onnxruntime", "dlib-bin", "scikit-learn", "grad-cam", "papermill"]
 
@@ -59,7 +59,6 @@ def provenance(notebook: Path, run: Path, parameters: dict, inputs: list, second
     """What was run, from which commit, on what, with what, for how long.
 
     Inputs are named from the run folder on; those outside it without their folders."""
-    from maskfer_nb.training import device_name  # torch takes seconds to load, and a shard needs none
     name = lambda path: path.relative_to(run).as_posix() if path.is_relative_to(run) else path.name
     parameters = {name: Path(value).name if name == "data" and value else value for name, value in parameters.items()}
     return dict(
@@ -132,7 +131,7 @@ def execute(
     gather_provenance(run)
     print(f"✓ {output.with_suffix('')}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
-# %% ../nbs/91_chain.ipynb #861a5ade
+# %% ../nbs/91_chain.ipynb #5d4192ba
 def main():
     "`notebook …` runs a notebook, `shard …` makes one machine's share of the data sets. What the Snakefile calls."
     parser = argparse.ArgumentParser(description="Run a step of the chain, checked and with provenance.")
@@ -153,6 +152,7 @@ def main():
     shard.set_defaults(function=_make_shard)
     options = vars(parser.parse_args())
     end_with_parent()
+    sys.modules["rfc3987_syntax"] = None  # jsonschema's, which papermill loads: its grammar takes seconds to compile
     try:
         options.pop("function")(**options)
     except (ValueError, RuntimeError, OSError) as error:

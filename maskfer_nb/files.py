@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['root', 'extra', 'write_whole', 'write_json', 'sweep', 'hold', 'end_with_parent', 'check_room', 'Log', 'for_bars',
-           'file_hash', 'state', 'imported', 'code_files', 'code_cells', 'as_python', 'code_hash']
+           'file_hash', 'state', 'device_name', 'imported', 'code_files', 'code_cells', 'as_python', 'code_hash']
 
 # %% ../nbs/90_files.ipynb #baf1f882
 import ast
@@ -164,6 +164,12 @@ def state(
         files = [Path(place, name) for place, _, names in os.walk(data) for name in names] or [data]
         found = sorted((os.path.relpath(file, data), *stamp(file)) for file in files if file.exists())
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+# %% ../nbs/90_files.ipynb #2d5522b6
+def device_name() -> str:
+    "The GPU that training takes, or the CPU and how many threads."
+    with extra("train"): import torch  # here alone, for it takes seconds to load
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
 
 # %% ../nbs/90_files.ipynb #9ecf4dc6
 def imported(code: str) -> set[str]:
