@@ -67,7 +67,8 @@ faces: .venv/installed
 
 test: .venv/installed
 	$(RUN) ruff check
-	$(RUN) pytest tests -rs --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/browser --ignore tests/slow
+	$(RUN) pytest tests -rs --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		--ignore tests/browser --ignore tests/slow
 
 test-browser: .venv/installed
 	$(RUN) pytest tests/browser
