@@ -69,9 +69,9 @@ rule pretraining:
     priority: 1
     params:
         notebook=lambda wildcards: json.dumps(dict(
-            run=f"runs/{STUDY}", data=study_data(study["bare"]["source"])[0], size=study["datasets"]["size"],
-            seeds=study["seeds"], width=study["training"]["width"], precision=study["training"]["precision"],
-            **study["bare"]), sort_keys=True),
+            run=f"runs/{STUDY}", results=FOUND, data=study_data(study["bare"]["source"])[0], seeds=study["seeds"],
+            size=study["datasets"]["size"], width=study["training"]["width"],
+            precision=study["training"]["precision"], **study["bare"]), sort_keys=True),
         code=code("30a_pretraining"),
         data=lambda wildcards: state(study_data(study["bare"]["source"])[0]),
     shell: step("30a_pretraining", "{input:q}", f"runs/{STUDY}")

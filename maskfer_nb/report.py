@@ -132,7 +132,7 @@ def made_with(
     short = of[["notebook", "device", "seconds", "finished", "commit"]]
     return listing(short, classes="left") + listing(pd.DataFrame(long), classes="left", header=False)
 
-# %% ../nbs/93_report.ipynb #e18e2af2
+# %% ../nbs/93_report.ipynb #2cbee45e
 CAPTIONS = {
     "figure5": "Figure 5. The three masks pasted by landmarks: white non-woven, black cloth, grey cloth.",
     "figure6": "Figure 6. (a) MCN on the masked face, (b) MCN on the same face unmasked, (c) ABN, and (a) and (b) of "
@@ -146,7 +146,7 @@ CAPTIONS = {
 }
 OVER_SEEDS = ("± is the standard deviation over seeds. The interval is Wilson's 95 % at the number of test faces, "
               "around the mean accuracy: seeds judge the same faces, so pooling them would make it too narrow. Minus "
-              "VGG11 is the mean over seeds on the same faces; its interval and p draw seeds and faces again.")
+              "VGG11 is the mean over seeds on the same faces; its interval and p are over seeds and faces.")
 AS_STORED = ("Parameters as stored, FECN's with its frozen generator. Epochs count from 0; the epoch is chosen on the "
              "validation split, never on the test split.")
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
+from scipy.stats import t
 
 from maskfer_nb import evaluation as ev
 from maskfer_nb import report, runs
@@ -213,7 +214,12 @@ def test_gains_pair_faces_and_seeds(tmp_path):
     found = gains(runs.predictions(run)).query("`class` == 'total'").set_index("network")
     fecn = found.loc["fecn"]
     assert fecn.gain == pytest.approx(15) and fecn.gain_std == pytest.approx(10 / 2**0.5)
-    assert 0 < fecn.gain_low < 10 < 20 < fecn.gain_high and fecn.p < 0.05
+    freedom = np.array([39, 1, 39])
+    squares = np.array([82_000, 2_000, 18_000]) / freedom / 80  # by hand: of faces, of seeds, of the rest
+    error, of_error = (squares @ (1, 1, -1)) ** 0.5, (squares @ (1, 1, -1)) ** 2 / (squares**2 / freedom).sum()
+    half = t.ppf(0.975, of_error) * error
+    assert (fecn.gain_low, fecn.gain_high) == (pytest.approx(15 - half), pytest.approx(15 + half))
+    assert fecn.p == pytest.approx(2 * t.sf(15 / error, of_error))
     told = ev.table3_text(ev.table3(run))
     row = told[(told.iloc[:, 1] == "minus VGG11")].iloc[-1]
     assert row.total == "+15.0 ± 7.1" and "over seeds and faces" in ev.gain_in_words(runs.predictions(run))
@@ -226,7 +232,7 @@ def test_an_interval_over_faces_and_seeds_holds_its_level():
         hardness, luck = rng.normal(1.5, 1.2, (100, 1)), rng.normal(0, 0.2, (2, 1, 3))
         right = rng.random((2, 100, 3)) < 1 / (1 + np.exp(-(hardness + luck + rng.normal(0, 1, (2, 100, 1)))))
         one, other = (pd.DataFrame(each) for each in right)
-        _, low, high, _ = difference(one, other, draws=500)
+        _, low, high, _ = difference(one, other)
         missed += low > 0 or high < 0
     assert missed / 200 < 0.1
 
