@@ -159,7 +159,7 @@ def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
     before, repeated = executed(smoke), ["fecn", "guided", "evaluation", "all"]
     change_profile(smoke, "fecn", epochs=1)
     assert jobs(snakemake(smoke, where=DRY)) == dict.fromkeys(repeated, 1)
-    result = snakemake(smoke, targets=[f"{RUN}/seed0/fecn/model.safetensors"])
+    result = snakemake(smoke, targets=[f"{RUN}/seed0/fecn/gradcam.npz"])
     assert result.returncode == 0, result.stdout + result.stderr
     after = executed(smoke)
     assert {name for name in after if after[name] != before[name]} == {"seed0/03_fecn"}
