@@ -46,7 +46,7 @@ def balanced(
     counts = labels.value_counts()
     return right.mul(len(right) / len(counts) / counts[labels].to_numpy(), axis=0)
 
-# %% ../nbs/32_findings.ipynb #71bad407
+# %% ../nbs/32_findings.ipynb #a404af2a
 def mean_squares(
     values: np.ndarray,  # (images, seeds), two of either or more
 ) -> np.ndarray:  # (3,): of images, of seeds, of the rest
@@ -72,6 +72,7 @@ def standard_error(
     return float(squared**0.5), float(np.clip(squared**2 / (squares**2 / freedom).sum(), 1, images - 1))
 
 
+# %% ../nbs/32_findings.ipynb #3bbb1dd2
 def estimate(
     values: np.ndarray,  # (images, seeds)
 ) -> tuple[float, float, float]:
