@@ -72,17 +72,18 @@ def standard_error(
     return float(squared**0.5), float(np.clip(squared**2 / (squares**2 / freedom).sum(), 1, images - 1))
 
 
-# %% ../nbs/32_findings.ipynb #3bbb1dd2
+# %% ../nbs/32_findings.ipynb #48bb20ea
 def estimate(
     values: np.ndarray,  # (images, seeds)
 ) -> tuple[float, float, float]:
     "The mean, its standard error and the degrees of freedom of that; of one seed over images alone."
     if min(values.shape) > 1: return float(values.mean()), *standard_error(mean_squares(values), *values.shape)
+    if values.size == 1: return float(values.mean()), np.inf, 1.0  # one answer tells nothing of its error
     return float(values.mean()), float(values.std(ddof=1) / values.size**0.5), float(values.size - 1)
 
 
 def interval(
-    values: np.ndarray,  # (images, seeds), two values or more
+    values: np.ndarray,  # (images, seeds)
 ) -> tuple[float, float, float, float]:
     "Mean, 95 % interval over images and seeds, and the two-sided p of a mean of zero."
     mean, error, freedom = estimate(values)
