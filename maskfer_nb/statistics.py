@@ -123,7 +123,7 @@ def holm(p_values) -> np.ndarray:
     p[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
     return p
 
-# %% ../nbs/32_findings.ipynb #ae6b4c3f
+# %% ../nbs/32_findings.ipynb #3590afce
 STUDIED = {
     "vgg11": "VGG11",
     "abn": "ABN",
@@ -157,8 +157,9 @@ def difference(
     one: pd.DataFrame,  # right_answers of a network
     other: pd.DataFrame,  # and of the one it is compared with
 ) -> tuple[float, float, float, float]:
-    "`interval` of one's accuracy minus the other's on the same images and seeds, per cent."
-    return interval(gaps(one, other))
+    "`interval` of one's accuracy minus the other's on the same images and seeds, per cent, within -100 and 100."
+    mean, low, high, p = interval(gaps(one, other))
+    return mean, max(low, -100.0), min(high, 100.0), p
 
 # %% ../nbs/32_findings.ipynb #84d5d230
 def gains(
