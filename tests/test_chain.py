@@ -156,15 +156,14 @@ def test_a_second_run_does_nothing(smoke):
 
 
 def test_a_changed_parameter_repeats_what_depends_on_it_and_no_more(smoke):
-    before, repeated = executed(smoke), ["fecn", "guided", "evaluation", "all"]
+    before = executed(smoke)
     change_profile(smoke, "fecn", epochs=1)
-    assert jobs(snakemake(smoke, where=DRY)) == dict.fromkeys(repeated, 1)
-    result = snakemake(smoke, targets=[f"{RUN}/seed0/fecn/gradcam.npz"])
+    result = snakemake(smoke)
     assert result.returncode == 0, result.stdout + result.stderr
     after = executed(smoke)
-    assert {name for name in after if after[name] != before[name]} == {"seed0/03_fecn"}
+    again = {"seed0/03_fecn", "seed0/03_fecn-guided", "04_evaluation"}
+    assert {name for name in after if after[name] != before[name]} == again
     assert len(pd.read_csv(smoke / RUN / "seed0/fecn/history.csv")) == 1
-    assert jobs(snakemake(smoke, where=DRY)) == dict.fromkeys(repeated[1:], 1)
 
 
 @pytest.mark.parametrize("module, first", [
