@@ -65,6 +65,7 @@ study: .venv/installed
 faces: .venv/installed
 	"$$BIN"/python -c 'from maskfer_nb import face_set, sources; face_set.make("runs/faces", sources.SHIPPED)'
 
+# files in the order of their names: by the number of their tests the longest would come last, each on one core
 test: .venv/installed
 	$(RUN) ruff check
 	$(RUN) pytest tests -rs --numprocesses 2 --dist loadfile --no-loadscope-reorder \

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STUDIED', 'right_answers', 'balanced', 'mean_squares', 'standard_error', 'estimate', 'interval', 'mcnemar_p', 'power',
            'holm', 'gaps', 'difference', 'gains', 'compare', 'by_class', 'equivalence_p', 'seeds_to_decide',
-           'figure6_seeds']
+           'beside_others', 'figure6_seeds']
 
 # %% ../nbs/32_findings.ipynb #17c4f66d
 from pathlib import Path
@@ -236,7 +236,7 @@ def by_class(
     table = pd.DataFrame(found, columns=["label", "difference", "low", "high", "p"])
     return table.assign(p_holm=holm(table.p))
 
-# %% ../nbs/32_findings.ipynb #f30ef2f5
+# %% ../nbs/32_findings.ipynb #87161663
 def equivalence_p(
     values: np.ndarray,  # (images, seeds), differences
     margin: float = 2.0,
@@ -257,13 +257,23 @@ def seeds_to_decide(
     images, seeds = values.shape
     of_images, of_seeds, of_rest = mean_squares(values)
     own = max(of_images - of_rest, 0), max(of_seeds - of_rest, 0)  # without their share of the rest
+    mean, far = values.mean(), abs(values.mean())
     for n in range(seeds, most + 1):
         rest = of_rest * seeds / n
         error, freedom = standard_error(np.array([own[0] + rest, own[1] * seeds / n + rest, rest]), images, n)
         two_sided, one_sided = t.ppf([0.975, 0.95], freedom) * error
-        mean, far = values.mean(), abs(values.mean())
         if far > two_sided or mean + two_sided < margin or far + one_sided < margin: return n
     return None
+
+# %% ../nbs/32_findings.ipynb #8bbeb88a
+def beside_others(
+    one: pd.DataFrame,  # right_answers of a network
+    others: list,  # those of the networks it is set beside
+    margin: float = 2.0,
+) -> pd.DataFrame:
+    "A row for each of the others: one's `difference` (mean, low, high), its p and `equivalence_p` (same), by Holm."
+    table = pd.DataFrame([difference(one, other) for other in others], columns=["mean", "low", "high", "p"])
+    return table.assign(p=holm(table.p), same=holm([equivalence_p(gaps(one, other), margin) for other in others]))
 
 # %% ../nbs/32_findings.ipynb #920d4acf
 def figure6_seeds(
